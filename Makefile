@@ -1,0 +1,68 @@
+# raxx_detect: what goes into the server (PGXS), and the commands a user types. `make help` lists them.
+#
+# demo, test, bench and deps work on a machine without pg_config, since they are what brings it: they install what is
+# missing and call make again.
+
+.DEFAULT_GOAL := all
+EXTENSION := raxx_detect
+VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
+PG_CONFIG ?= pg_config
+
+.PHONY: help deps demo test bench lint unit
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make deps           install what building, running and testing needs (Debian packages; asks for sudo)
+deps:
+	@tools/deps
+#: make demo           build, install, and find planted incidents in a throwaway server (KEEP=1 leaves it running)
+demo: deps
+	@demo/run
+#: make test           every test there is; the last line is "N passed, N failed"
+test: deps
+	@test/run
+#: make bench          the evaluators beside the SQL an expert would write (ROWS=1000000,10000000)
+bench: deps
+	@test/bench/run
+#: make lint           clang-tidy and clang-format
+lint:
+	@tools/deps --lint
+	@tools/lint
+
+#: make                build the module and the install script
+#: make install        install into the server that pg_config names
+#: make installcheck   run the regression tests in a running server
+
+ifneq ($(shell command -v $(PG_CONFIG) 2>/dev/null),)
+
+MODULE_big := raxx_detect
+CORE_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/core/*.cpp)))
+PG_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/pg/*.cpp)))
+OBJS := $(CORE_OBJS) $(PG_OBJS)
+DATA_built := $(EXTENSION)--$(VERSION).sql
+REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS := --inputdir=test --load-extension=btree_gist --load-extension=raxx_detect
+EXTRA_CLEAN := build
+SHLIB_LINK := -lstdc++ -lpsl -lm
+# Bitcode lets the JIT inline small C functions into expressions; there are none here, and it doubles the build.
+override with_llvm := no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+COMMON_CXXFLAGS := -std=c++20 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Wconversion -Werror
+# The fence: the core never sees Postgres, the boundary never sees the C++ library (see src/core/fence.h).
+$(CORE_OBJS): override CPPFLAGS := -D_GNU_SOURCE -Isrc
+$(CORE_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS)
+$(PG_OBJS): override CPPFLAGS := -Isrc $(patsubst -I/%,-isystem /%,$(filter-out -I. -I./,$(CPPFLAGS)))
+$(PG_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS) -nostdinc++ -fno-exceptions -fno-rtti -Wno-register
+$(CORE_OBJS): src/boundary.h $(wildcard src/core/*.h)
+$(PG_OBJS): src/boundary.h $(wildcard src/pg/*.h)
+
+# The install script is made of the modules in sql/, in the order of their names, and of the fixtures.
+$(EXTENSION)--$(VERSION).sql: $(sort $(wildcard sql/*.sql)) $(wildcard fixtures/*/*.json) tools/install-script
+	tools/install-script $(sort $(wildcard sql/*.sql)) > $@.tmp && mv $@.tmp $@
+
+else
+all install installcheck clean: ; @echo "pg_config not found: run 'make deps' first" >&2; exit 1
+endif

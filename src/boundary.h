@@ -1,0 +1,129 @@
+// The one header that both sides of the fence include: what src/pg may ask of src/core.
+//
+// Flat arrays go in, a Status and flat arrays come out, and every function is noexcept: no exception, no
+// std:: object and no Postgres type crosses this line. An Evaluation lives on the C++ heap; its owner must
+// call evaluation_free exactly once (src/pg does so from a memory-context callback, so a cancel frees it too).
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace raxx {
+
+// Microseconds since 2000-01-01 00:00 UTC: the same number that Postgres stores for a timestamptz. Arithmetic on
+// times saturates at the two infinities.
+using Time = int64_t;
+constexpr Time kMinusInfinity = INT64_MIN;
+constexpr Time kInfinity = INT64_MAX;
+
+struct Bytes {
+    const unsigned char* data;
+    uint32_t size;
+};
+
+// What becomes an ereport: filled whenever a function returns Status::failed.
+struct Error {
+    char sqlstate[6];
+    char message[256];
+    char detail[256];
+    char hint[256];
+};
+
+enum class Status {
+    ok,
+    more,     // not finished: call again (lets the caller look for a cancel in between)
+    full,     // collected rows no longer fit: read again, ordered by time
+    stopped,  // the caller's stop function said so; nothing was computed
+    failed,   // see the Error
+};
+
+// ---- evaluations (velocity.h, distinct.h, gaps.h) ------------------------------------------------------------
+
+enum class Method { velocity, distinct, email_pattern, gaps, gap_quantiles };
+
+// How the rows arrive. by_key: grouped by key, by time within one key.
+enum class Order { by_time, by_key, none };
+
+struct Spec {
+    Method method;
+    Order order;
+    Time window;          // velocity, distinct, email_pattern: the sliding window; gaps: report what is longer
+    int64_t threshold;    // velocity, distinct, email_pattern: at least so many
+    double quantile;      // gap_quantiles: which, in [0, 1]
+    size_t memory_limit;  // bytes the evaluation may hold before it gives up (Status::full or an error)
+    uint64_t seed;        // keys the hash tables, so that nobody can choose colliding entities
+};
+
+// Rows as columns. keys: not for gaps; values: only for distinct. Times are finite.
+struct Rows {
+    uint32_t count;
+    const Time* times;
+    const Bytes* keys;
+    const Bytes* values;
+};
+
+// Sorted by (start, key bytes). [starts, ends): the condition holds at the start and no longer at the end.
+// gaps: key empty, peak and rows 0.
+struct Episodes {
+    size_t count;
+    const Time* starts;
+    const Time* ends;
+    const int64_t* peaks;  // the largest number seen in one window
+    const int64_t* rows;   // rows that took part: those in (start - window, end)
+    const Bytes* keys;
+};
+
+struct HourlyGaps {
+    int64_t count[24];     // by the UTC hour in which the gap began
+    int64_t quantile[24];  // microseconds; -1 where count is 0
+};
+
+class Evaluation;
+Evaluation* evaluation_create(const Spec& spec, Error* error) noexcept;  // nullptr: see the error
+Status evaluation_add(Evaluation* evaluation, const Rows& rows, Error* error) noexcept;
+Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept;  // a few milliseconds of work a call
+Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;      // valid until evaluation_free
+HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept;
+void evaluation_free(Evaluation* evaluation) noexcept;
+
+// ---- statistics (tails.h, ks_test.h, benford.h) --------------------------------------------------------------
+
+// P(X >= k). Relative error at most 1e-11 wherever the result is at least 1e-300.
+Status poisson_upper_tail(int64_t k, double mean, double* result, Error* error) noexcept;
+Status binomial_upper_tail(int64_t k, int64_t n, double p, double* result, Error* error) noexcept;
+Status negative_binomial_upper_tail(int64_t k, double mean, double variance, double* result, Error* error) noexcept;
+Status normal_upper_tail(double z, double* result, Error* error) noexcept;
+Status chi_squared_upper_tail(double x, double df, double* result, Error* error) noexcept;
+
+struct KsResult {
+    double d;
+    double p_value;
+};
+
+// Two-sample, two-sided Kolmogorov-Smirnov, as ks.test of R 4.2. stop may be null; it is asked now and then.
+Status ks_test(const double* x, size_t n, const double* y, size_t m, bool (*stop)(), KsResult* result,
+               Error* error) noexcept;
+
+struct BenfordResult {
+    int64_t n;
+    double chi_squared;  // 8 degrees of freedom
+    double p_value;
+    double mad;  // mean absolute deviation of the nine shares
+};
+
+// counts[0] is the number of values whose first significant digit is 1. n = 0 gives NaN statistics.
+Status benford(const int64_t counts[9], BenfordResult* result, Error* error) noexcept;
+
+// ---- e-mail patterns (email_pattern.h) -----------------------------------------------------------------------
+
+// Zero-terminated; empty where the address has none.
+struct EmailPattern {
+    char domain[256];
+    char registrable_domain[256];
+    char shape[128];
+};
+
+// Never fails: what is not an address has an empty domain, registrable domain and shape.
+void email_pattern(Bytes email, EmailPattern* result) noexcept;
+
+}  // namespace raxx

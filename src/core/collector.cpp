@@ -1,0 +1,55 @@
+#include "core/collector.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace raxx {
+
+Collector::Collector(const Spec& spec, std::unique_ptr<Evaluation> next)
+    : memory_limit_(spec.memory_limit), next_(std::move(next)), keys_(spec.seed), values_(spec.seed) {}
+
+Status Collector::add(const Rows& rows) {
+    for (uint32_t i = 0; i < rows.count; ++i) {
+        TimedRow row = {rows.times[i], 0, 0};
+        if (rows.keys != nullptr) row.key = keys_.find_or_insert(rows.keys[i], keys_.tag(rows.keys[i]));
+        if (rows.values != nullptr) row.value = values_.find_or_insert(rows.values[i], values_.tag(rows.values[i]));
+        rows_.push_back(row);
+    }
+    // The sort needs as much again, and the evaluation behind it something, too.
+    return keys_.memory() + values_.memory() + 2 * rows_.size() * sizeof(TimedRow) > memory_limit_ / 2
+               ? Status::full
+               : Status::ok;
+}
+
+Status Collector::finish() {
+    if (sort_ == nullptr) sort_ = std::make_unique<RadixSort>(rows_);
+    if (!sort_->done()) {
+        sort_->step();
+        return Status::more;
+    }
+    for (size_t i = 0; i < kBatchesPerCall && handed_on_ < rows_.size(); ++i) {
+        hand_on(std::min(kRowsAtOnce, rows_.size() - handed_on_));
+    }
+    return handed_on_ < rows_.size() ? Status::more : next_->finish();
+}
+
+void Collector::hand_on(size_t count) {
+    Time times[kRowsAtOnce];
+    Bytes keys[kRowsAtOnce];
+    Bytes values[kRowsAtOnce];
+    for (size_t i = 0; i < count; ++i) {
+        const TimedRow& row = rows_[handed_on_ + i];
+        times[i] = row.time;
+        keys[i] = keys_.size() == 0 ? Bytes{nullptr, 0} : keys_.key(row.key);
+        values[i] = values_.size() == 0 ? Bytes{nullptr, 0} : values_.key(row.value);
+    }
+    next_->add({static_cast<uint32_t>(count), times, keys, values});
+    handed_on_ += count;
+}
+
+size_t Collector::memory() const {
+    return next_->memory() + keys_.memory() + values_.memory() + rows_.capacity() * sizeof(TimedRow) +
+           (sort_ == nullptr ? 0 : sort_->memory());
+}
+
+}  // namespace raxx

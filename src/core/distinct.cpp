@@ -1,0 +1,77 @@
+#include "core/distinct.h"
+
+#include <cstring>
+
+#include "core/clock.h"
+#include "core/lookahead.h"
+
+namespace raxx {
+
+Distinct::Distinct(const Spec& spec)
+    : window_(spec.window), keys_(spec.seed), pairs_(spec.seed), tracker_(spec.threshold) {}
+
+Status Distinct::add(const Rows& rows) {
+    tags_.resize(rows.count);
+    for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = keys_.tag(rows.keys[i]);
+    for (uint32_t i = 0; i < rows.count; ++i) {
+        look_ahead(keys_, tags_, i);
+        expire(rows.times[i]);
+        arrive(rows.times[i], rows.keys[i], tags_[i], rows.values[i]);
+    }
+    // A swept key's id may go to another key. Its pairs are idle then, and an idle pair is as good as a new one.
+    keys_.sweep([&](uint32_t id) { tracker_.close(keys_[id], keys_.key(id)); });
+    pairs_.sweep([](uint32_t) {});
+    return Status::ok;
+}
+
+void Distinct::arrive(Time now, Bytes key, uint32_t key_tag, Bytes value) {
+    const uint32_t key_id = keys_.find_or_insert(key, key_tag);
+    const Bytes pair_bytes = pair_of(key_id, value);
+    const uint32_t pair_id = pairs_.find_or_insert(pair_bytes, pairs_.tag(pair_bytes));
+    fifo_.push(now, pair_id);
+
+    Level& state = keys_[key_id];
+    Pair& pair = pairs_[pair_id];
+    pair.key = key_id;
+    ++state.rows;
+    if (++pair.rows == 1) ++state.level;
+    tracker_.arrive(state, now, key);
+}
+
+Status Distinct::finish() {
+    while (!fifo_.empty()) leave_front();
+    keys_.for_each([&](uint32_t id) { tracker_.close(keys_[id], keys_.key(id)); });
+    tracker_.log().sort();
+    return Status::ok;
+}
+
+void Distinct::expire(Time now) {
+    const Time cutoff = earlier(now, window_);
+    while (!fifo_.empty() && fifo_.front().time <= cutoff) {
+        pairs_.prefetch_id(fifo_.id_ahead(kEntryAhead));
+        leave_front();
+    }
+}
+
+void Distinct::leave_front() {
+    const Fifo::Row row = fifo_.front();
+    fifo_.pop();
+    Pair& pair = pairs_[row.id];
+    Level& state = keys_[pair.key];
+    --state.rows;
+    if (--pair.rows == 0) --state.level;
+    tracker_.leave(state, later(row.time, window_));
+}
+
+Bytes Distinct::pair_of(uint32_t key_id, Bytes value) {
+    pair_.resize(sizeof key_id + value.size);
+    std::memcpy(pair_.data(), &key_id, sizeof key_id);
+    if (value.size != 0) std::memcpy(pair_.data() + sizeof key_id, value.data, value.size);
+    return {pair_.data(), static_cast<uint32_t>(pair_.size())};
+}
+
+size_t Distinct::memory() const {
+    return keys_.memory() + pairs_.memory() + fifo_.memory() + tracker_.memory() + pair_.capacity();
+}
+
+}  // namespace raxx

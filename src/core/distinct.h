@@ -1,0 +1,44 @@
+// Distinct: for each key, when did (t - window, t] hold at least `threshold` distinct values?
+//
+// Exact: a second hash table counts each (key, value) pair in the window, and a pair that comes to one or falls to
+// none moves its key's level.
+#pragma once
+
+#include <vector>
+
+#include "core/evaluation.h"
+#include "core/fifo.h"
+#include "core/key_table.h"
+
+namespace raxx {
+
+class Distinct : public Evaluation {
+  public:
+    explicit Distinct(const Spec& spec);
+    Status add(const Rows& rows) override;
+    Status finish() override;
+    Episodes episodes() const override { return tracker_.log().view(); }
+    size_t memory() const override;
+
+  private:
+    struct Pair {
+        uint32_t rows = 0;
+        uint32_t key = 0;
+        bool idle() const { return rows == 0; }
+    };
+
+    void arrive(Time now, Bytes key, uint32_t key_tag, Bytes value);
+    void expire(Time now);
+    void leave_front();
+    Bytes pair_of(uint32_t key_id, Bytes value);
+
+    Time window_;
+    KeyTable<Level> keys_;
+    KeyTable<Pair> pairs_;
+    Fifo fifo_;
+    EpisodeTracker tracker_;
+    std::vector<KeyTable<Level>::Tag> tags_;
+    std::vector<unsigned char> pair_;
+};
+
+}  // namespace raxx

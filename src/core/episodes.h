@@ -1,0 +1,88 @@
+// Episodes: the maximal intervals [start, end) in which a level (a count, or a count of distinct values) is at least
+// the threshold.
+//
+// The level of an instant is what it is once all rows of that instant have come and all that leave at it have gone.
+// Rows of one instant are seen one after another, so an episode whose level fell is only marked as ending there; it
+// ends when a later row, or the end of the input, shows that no row of the same instant lifted it again.
+#pragma once
+
+#include <vector>
+
+#include "core/fence.h"
+
+namespace raxx {
+
+// One key's state, kept in a KeyTable.
+struct Level {
+    uint32_t level = 0;    // what is compared with the threshold
+    uint32_t rows = 0;     // rows in the window
+    uint32_t episode = 0;  // which open episode, 0 for none
+    bool idle() const { return rows == 0; }
+};
+
+// The finished episodes, as columns.
+class EpisodeLog {
+  public:
+    void append(Time start, Time end, int64_t peak, int64_t rows, Bytes key);
+    void sort();  // by (start, key bytes); ends the appending
+    Episodes view() const;
+    size_t memory() const;
+
+  private:
+    std::vector<Time> starts_, ends_;
+    std::vector<int64_t> peaks_, rows_;
+    std::vector<size_t> key_offsets_;
+    std::vector<unsigned char> key_bytes_;
+    std::vector<Bytes> keys_;  // filled by sort()
+};
+
+class EpisodeTracker {
+  public:
+    explicit EpisodeTracker(int64_t threshold);
+
+    // A row of `key` came at `time`; `state` counts it already.
+    void arrive(Level& state, Time time, Bytes key) {
+        if (state.episode == 0) {
+            if (state.level >= threshold_) open(state, time);
+        } else {
+            arrive_in_episode(state, time, key);
+        }
+    }
+
+    // Rows left the window at `time`; `state` has lost them already.
+    void leave(Level& state, Time time) {
+        if (state.episode != 0 && state.level < threshold_) fall(state, time);
+    }
+
+    // The key is finished with: writes its episode, if it has one (it must have left all its rows).
+    void close(Level& state, Bytes key) {
+        if (state.episode != 0) finish(state, key);
+    }
+
+    EpisodeLog& log() { return log_; }
+    const EpisodeLog& log() const { return log_; }
+    size_t memory() const { return log_.memory() + open_.capacity() * sizeof(Open); }
+
+  private:
+    static constexpr Time kStillOpen = kMinusInfinity;  // no episode ends then
+
+    struct Open {
+        Time start;
+        Time end;  // kStillOpen while the level is high enough
+        uint32_t peak;
+        uint32_t rows_at_end;  // rows that came at the very instant of `end`
+        int64_t rows;
+    };
+
+    void open(Level& state, Time time);
+    void arrive_in_episode(Level& state, Time time, Bytes key);
+    void fall(Level& state, Time time);
+    void finish(Level& state, Bytes key);
+
+    uint32_t threshold_;
+    std::vector<Open> open_;  // [0] is not used
+    std::vector<uint32_t> free_;
+    EpisodeLog log_;
+};
+
+}  // namespace raxx

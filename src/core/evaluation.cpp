@@ -1,0 +1,88 @@
+// The evaluations' side of the boundary: makes them, feeds them, holds them to their memory limit.
+#include "core/evaluation.h"
+
+#include <memory>
+#include <string>
+
+#include "core/collector.h"
+#include "core/distinct.h"
+#include "core/email_velocity.h"
+#include "core/failure.h"
+#include "core/gaps.h"
+#include "core/velocity.h"
+
+namespace raxx {
+namespace {
+
+// An evaluation with what guards it. The handle that src/pg holds.
+class Guarded : public Evaluation {
+  public:
+    Guarded(std::unique_ptr<Evaluation> inner, size_t memory_limit)
+        : inner_(std::move(inner)), memory_limit_(memory_limit) {}
+    Status add(const Rows& rows) override { return within_limit(inner_->add(rows)); }
+    Status finish() override { return within_limit(inner_->finish()); }
+    Episodes episodes() const override { return inner_->episodes(); }
+    HourlyGaps hourly_gaps() const override { return inner_->hourly_gaps(); }
+    size_t memory() const override { return inner_->memory(); }
+
+  private:
+    Status within_limit(Status status) const {
+        if (status == Status::full || memory() <= memory_limit_) return status;
+        throw Failure{sqlstate::kLimitExceeded, "evaluation needs more memory than it may have",
+                      "The rows in one window need more than " + std::to_string(memory_limit_ >> 20) + " MB.",
+                      "Shorten the window, or raise raxx_detect.memory_limit."};
+    }
+
+    std::unique_ptr<Evaluation> inner_;
+    size_t memory_limit_;
+};
+
+std::unique_ptr<Evaluation> make_by_time(const Spec& spec) {
+    switch (spec.method) {
+        case Method::velocity:
+            return std::make_unique<VelocityByTime>(spec);
+        case Method::distinct:
+            return std::make_unique<Distinct>(spec);
+        case Method::email_pattern:
+            return std::make_unique<EmailVelocity>(spec);
+        case Method::gaps:
+            return std::make_unique<Gaps>(spec);
+        case Method::gap_quantiles:
+            return std::make_unique<GapQuantiles>(spec);
+    }
+    throw Failure{sqlstate::kInternal, "unknown method", "", ""};
+}
+
+std::unique_ptr<Evaluation> make(const Spec& spec) {
+    if (spec.order == Order::by_key && spec.method == Method::velocity) return std::make_unique<VelocityByKey>(spec);
+    auto by_time = make_by_time(spec);
+    if (spec.order == Order::by_time) return by_time;
+    return std::make_unique<Collector>(spec, std::move(by_time));
+}
+
+}  // namespace
+
+Evaluation* evaluation_create(const Spec& spec, Error* error) noexcept {
+    Evaluation* evaluation = nullptr;
+    guarded(error, [&] {
+        evaluation = new Guarded(make(spec), spec.memory_limit);
+        return Status::ok;
+    });
+    return evaluation;
+}
+
+Status evaluation_add(Evaluation* evaluation, const Rows& rows, Error* error) noexcept {
+    return guarded(error, [&] { return evaluation->add(rows); });
+}
+
+Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept {
+    return guarded(error, [&] { return evaluation->finish(); });
+}
+
+Episodes evaluation_episodes(const Evaluation* evaluation) noexcept { return evaluation->episodes(); }
+
+HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept { return evaluation->hourly_gaps(); }
+
+void evaluation_free(Evaluation* evaluation) noexcept { delete evaluation; }
+
+}  // namespace raxx

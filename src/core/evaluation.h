@@ -1,0 +1,25 @@
+// What every evaluation is: rows go in as batches, then finish() is called until it is ok, then the result is read.
+#pragma once
+
+#include "core/episodes.h"
+#include "core/fence.h"
+
+namespace raxx {
+
+class Evaluation {
+  public:
+    virtual ~Evaluation() = default;
+    Evaluation(const Evaluation&) = delete;
+    Evaluation& operator=(const Evaluation&) = delete;
+
+    virtual Status add(const Rows& rows) = 0;
+    virtual Status finish() = 0;  // Status::more until it is Status::ok
+    virtual Episodes episodes() const { return {}; }
+    virtual HourlyGaps hourly_gaps() const { return {}; }
+    virtual size_t memory() const = 0;
+
+  protected:
+    Evaluation() = default;
+};
+
+}  // namespace raxx

@@ -1,0 +1,102 @@
+#include "core/velocity.h"
+
+#include <cstring>
+
+#include "core/clock.h"
+#include "core/lookahead.h"
+
+namespace raxx {
+
+VelocityByTime::VelocityByTime(const Spec& spec)
+    : window_(spec.window), keys_(spec.seed), tracker_(spec.threshold) {}
+
+Status VelocityByTime::add(const Rows& rows) {
+    tags_.resize(rows.count);
+    for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = keys_.tag(rows.keys[i]);
+    for (uint32_t i = 0; i < rows.count; ++i) {
+        look_ahead(keys_, tags_, i);
+        const Time now = rows.times[i];
+        expire(now);
+        const uint32_t id = keys_.find_or_insert(rows.keys[i], tags_[i]);
+        fifo_.push(now, id);
+        Level& state = keys_[id];
+        ++state.level;
+        ++state.rows;
+        tracker_.arrive(state, now, rows.keys[i]);
+    }
+    keys_.sweep([&](uint32_t id) { tracker_.close(keys_[id], keys_.key(id)); });
+    return Status::ok;
+}
+
+Status VelocityByTime::finish() {
+    while (!fifo_.empty()) leave_front();
+    keys_.for_each([&](uint32_t id) { tracker_.close(keys_[id], keys_.key(id)); });
+    tracker_.log().sort();
+    return Status::ok;
+}
+
+void VelocityByTime::expire(Time now) {
+    const Time cutoff = earlier(now, window_);
+    while (!fifo_.empty() && fifo_.front().time <= cutoff) {
+        keys_.prefetch_id(fifo_.id_ahead(kEntryAhead));
+        leave_front();
+    }
+}
+
+void VelocityByTime::leave_front() {
+    const Fifo::Row row = fifo_.front();
+    fifo_.pop();
+    Level& state = keys_[row.id];
+    --state.level;
+    --state.rows;
+    tracker_.leave(state, later(row.time, window_));
+}
+
+size_t VelocityByTime::memory() const { return keys_.memory() + fifo_.memory() + tracker_.memory(); }
+
+VelocityByKey::VelocityByKey(const Spec& spec) : window_(spec.window), tracker_(spec.threshold) {}
+
+Status VelocityByKey::add(const Rows& rows) {
+    for (uint32_t i = 0; i < rows.count; ++i) {
+        const Bytes key = rows.keys[i];
+        if (!is_current(key)) {
+            end_key();
+            key_.assign(key.data, key.data + key.size);
+        }
+        const Time now = rows.times[i];
+        const Time cutoff = earlier(now, window_);
+        while (!fifo_.empty() && fifo_.front().time <= cutoff) leave_front();
+        fifo_.push(now, 0);
+        ++state_.level;
+        ++state_.rows;
+        tracker_.arrive(state_, now, key);
+    }
+    return Status::ok;
+}
+
+Status VelocityByKey::finish() {
+    end_key();
+    tracker_.log().sort();
+    return Status::ok;
+}
+
+bool VelocityByKey::is_current(Bytes key) const {
+    return key.size == key_.size() && (key.size == 0 || std::memcmp(key.data, key_.data(), key.size) == 0);
+}
+
+void VelocityByKey::leave_front() {
+    const Time time = fifo_.front().time;
+    fifo_.pop();
+    --state_.level;
+    --state_.rows;
+    tracker_.leave(state_, later(time, window_));
+}
+
+void VelocityByKey::end_key() {
+    while (!fifo_.empty()) leave_front();
+    tracker_.close(state_, {key_.data(), static_cast<uint32_t>(key_.size())});
+}
+
+size_t VelocityByKey::memory() const { return key_.capacity() + fifo_.memory() + tracker_.memory(); }
+
+}  // namespace raxx

@@ -1,0 +1,55 @@
+// Velocity: for each key, when were there at least `threshold` rows in (t - window, t]?
+//
+// VelocityByTime takes rows of all keys in time order: one FIFO over all of them beats a ring per key, because it
+// walks memory forward. VelocityByKey takes them key by key, as an index on (key, time) gives them, and needs no
+// hash table at all.
+#pragma once
+
+#include <vector>
+
+#include "core/evaluation.h"
+#include "core/fifo.h"
+#include "core/key_table.h"
+
+namespace raxx {
+
+class VelocityByTime : public Evaluation {
+  public:
+    explicit VelocityByTime(const Spec& spec);
+    Status add(const Rows& rows) override;
+    Status finish() override;
+    Episodes episodes() const override { return tracker_.log().view(); }
+    size_t memory() const override;
+
+  private:
+    void expire(Time now);
+    void leave_front();
+
+    Time window_;
+    KeyTable<Level> keys_;
+    Fifo fifo_;
+    EpisodeTracker tracker_;
+    std::vector<KeyTable<Level>::Tag> tags_;
+};
+
+class VelocityByKey : public Evaluation {
+  public:
+    explicit VelocityByKey(const Spec& spec);
+    Status add(const Rows& rows) override;
+    Status finish() override;
+    Episodes episodes() const override { return tracker_.log().view(); }
+    size_t memory() const override;
+
+  private:
+    bool is_current(Bytes key) const;
+    void leave_front();
+    void end_key();
+
+    Time window_;
+    std::vector<unsigned char> key_;
+    Level state_;
+    Fifo fifo_;
+    EpisodeTracker tracker_;
+};
+
+}  // namespace raxx
