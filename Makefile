@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := all
 EXTENSION := raxx_detect
-VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
 .PHONY: help deps demo test bench lint unit
@@ -39,7 +39,7 @@ MODULE_big := raxx_detect
 CORE_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/core/*.cpp)))
 PG_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/pg/*.cpp)))
 OBJS := $(CORE_OBJS) $(PG_OBJS)
-DATA_built := $(EXTENSION)--$(VERSION).sql
+DATA_built := $(EXTENSION)--$(EXTVERSION).sql
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS := --inputdir=test --load-extension=btree_gist --load-extension=raxx_detect
 EXTRA_CLEAN := build
@@ -50,17 +50,17 @@ override with_llvm := no
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-COMMON_CXXFLAGS := -std=c++20 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Wconversion -Werror
+COMMON_CXXFLAGS := -std=c++20 -O2 -g -fPIC -Wall -Wextra -Wshadow -Wconversion -Werror
 # The fence: the core never sees Postgres, the boundary never sees the C++ library (see src/core/fence.h).
 $(CORE_OBJS): override CPPFLAGS := -D_GNU_SOURCE -Isrc
-$(CORE_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS)
+$(CORE_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS) -fvisibility=hidden
 $(PG_OBJS): override CPPFLAGS := -Isrc $(patsubst -I/%,-isystem /%,$(filter-out -I. -I./,$(CPPFLAGS)))
 $(PG_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS) -nostdinc++ -fno-exceptions -fno-rtti -Wno-register
-$(CORE_OBJS): src/boundary.h $(wildcard src/core/*.h)
-$(PG_OBJS): src/boundary.h $(wildcard src/pg/*.h)
+$(CORE_OBJS): Makefile src/boundary.h $(wildcard src/core/*.h)
+$(PG_OBJS): Makefile src/boundary.h $(wildcard src/pg/*.h)
 
 # The install script is made of the modules in sql/, in the order of their names, and of the fixtures.
-$(EXTENSION)--$(VERSION).sql: $(sort $(wildcard sql/*.sql)) $(wildcard fixtures/*/*.json) tools/install-script
+$(EXTENSION)--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) $(wildcard fixtures/*/*.json) tools/install-script
 	tools/install-script $(sort $(wildcard sql/*.sql)) > $@.tmp && mv $@.tmp $@
 
 else

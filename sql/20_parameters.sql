@@ -1,5 +1,4 @@
--- What a rule's params may hold: one row for each parameter of each method, with its type, its limits and its unit.
--- set_params and create_rule refuse what is not listed here.
+-- What a rule's params may hold: one row for each parameter of each method, with its type, its limits and its meaning.
 --
 -- Limits of an interval are in seconds, limits of an array hold for each of its elements. A lower limit of a float8 is
 -- exclusive and an interval is always longer than zero; other limits are inclusive.

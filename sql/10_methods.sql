@@ -1,0 +1,40 @@
+-- The methods as plain functions on any relation: for ad hoc use, and for checking the engine, which uses the same
+-- evaluators. They read with the caller's rights, take no lock but a reader's, and can be cancelled at any time.
+
+CREATE FUNCTION raxx_detect.velocity_episodes(relation regclass, event_time name, entity name, time_window interval,
+    threshold bigint, from_time timestamptz, to_time timestamptz, OUT entity text, OUT episode tstzrange, OUT peak bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_velocity_episodes' LANGUAGE C STABLE ROWS 100;
+COMMENT ON FUNCTION raxx_detect.velocity_episodes(regclass, name, name, interval, bigint, timestamptz, timestamptz) IS
+'When an entity was too fast: the maximal intervals [start, end) of instants t for which (t - time_window, t] holds at least threshold rows of one entity, with the most rows that one window held (peak). Reads the rows with from_time < event_time <= to_time; an episode ends when its last window does, be that after to_time. Ordered by start, then entity. Rows with a NULL entity or an infinite time are ignored, and counted in a NOTICE; the empty string is an entity. Entities are the same when their texts are. event_time: a timestamptz column; time_window: positive, no months; threshold: at least 1; infinite bounds are open ones. Errors: 22023 value out of range, 22004 NULL argument, 42703 no such column, 42804 wrong type, 42501 not permitted, 54000 the window does not fit raxx_detect.memory_limit.';
+
+CREATE FUNCTION raxx_detect.distinct_episodes(relation regclass, event_time name, entity name, value name,
+    time_window interval, threshold bigint, from_time timestamptz, to_time timestamptz,
+    OUT entity text, OUT episode tstzrange, OUT peak bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_distinct_episodes' LANGUAGE C STABLE ROWS 100;
+COMMENT ON FUNCTION raxx_detect.distinct_episodes(regclass, name, name, name, interval, bigint, timestamptz, timestamptz) IS
+'As raxx_detect.velocity_episodes, but counting the distinct values in each window, exactly. Rows with a NULL value are ignored and counted, too.';
+
+CREATE FUNCTION raxx_detect.gaps(relation regclass, event_time name, longer_than interval, from_time timestamptz,
+    to_time timestamptz, OUT gap tstzrange, OUT length interval)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_gaps' LANGUAGE C STABLE ROWS 100;
+COMMENT ON FUNCTION raxx_detect.gaps(regclass, name, interval, timestamptz, timestamptz) IS
+'The silences: every [row, next row) longer than longer_than among the rows with from_time < event_time <= to_time, in order of time. What lies before the first row and after the last one is not a gap, since nothing in the range bounds it. Infinite times are ignored. Arguments and errors as raxx_detect.velocity_episodes.';
+
+CREATE FUNCTION raxx_detect.gap_quantiles(relation regclass, event_time name, quantile float8, from_time timestamptz,
+    to_time timestamptz, OUT hour int, OUT gaps bigint, OUT quantile interval)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_gap_quantiles' LANGUAGE C STABLE ROWS 24;
+COMMENT ON FUNCTION raxx_detect.gap_quantiles(regclass, name, float8, timestamptz, timestamptz) IS
+'The cadence of a table: for each UTC hour of the day in which gaps begin, how many there are, and the quantile (0 to 1) of their lengths at the nearest rank, as percentile_disc counts it, at most 0.1 % off. In constant memory. Arguments and errors as raxx_detect.gaps.';
+
+-- What the rules are evaluated with: any of the methods, with a filter and the number of rows that took part.
+CREATE FUNCTION raxx_detect.episodes(method text, relation regclass, event_time name, entity name, value name, filter name,
+    patterns text[], time_window interval, threshold bigint, from_time timestamptz, to_time timestamptz,
+    OUT entity text, OUT episode tstzrange, OUT peak bigint, OUT sample_size bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_episodes' LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION raxx_detect.episodes(text, regclass, name, name, name, name, text[], interval, bigint, timestamptz, timestamptz) IS
+'Episodes by method: velocity (rows), distinct (distinct values of the value column) or email_pattern (rows by the registrable domain, and by the shape at that domain, of the entity column, which holds e-mail addresses). filter: a column, or NULL for none; only rows in which it is LIKE any of patterns count. sample_size: the rows that took part. Otherwise as raxx_detect.velocity_episodes, without the NOTICE: raxx_detect.last_reading() has the counts.';
+
+CREATE FUNCTION raxx_detect.last_reading(OUT rows_read bigint, OUT null_rows bigint, OUT infinite_times bigint)
+RETURNS record AS 'MODULE_PATHNAME', 'raxx_last_reading' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION raxx_detect.last_reading() IS
+'What the last evaluation of this session read: all rows, and of them those it ignored for a NULL entity or value, or for an infinite time.';

@@ -1,0 +1,216 @@
+// velocity_episodes, distinct_episodes, gaps, gap_quantiles, and episodes, which the rules are evaluated with: the
+// evaluators as SQL functions over any relation.
+#include "pg/errors.h"
+#include "pg/evaluate.h"
+#include "pg/pg.h"
+
+namespace raxx {
+namespace {
+
+// Where the shared arguments stand; -1: the function has no such argument.
+struct Arguments {
+    int relation, time, key, value, filter, patterns, window, threshold, from, to;
+};
+
+const char* name_argument(FunctionCallInfo fcinfo, int number, const char* name) {
+    if (number < 0) return nullptr;
+    require_argument(fcinfo, number, name);
+    return NameStr(*PG_GETARG_NAME(number));
+}
+
+const char* optional_name(FunctionCallInfo fcinfo, int number) {
+    return number < 0 || PG_ARGISNULL(number) ? nullptr : NameStr(*PG_GETARG_NAME(number));
+}
+
+TimeRange range_arguments(FunctionCallInfo fcinfo, int from, int to) {
+    require_argument(fcinfo, from, "from_time");
+    require_argument(fcinfo, to, "to_time");
+    const TimeRange range = {PG_GETARG_TIMESTAMPTZ(from), PG_GETARG_TIMESTAMPTZ(to)};
+    if (range.from > range.to) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("from_time must not be after to_time"),
+                        errdetail("The range is from %s to %s.", pstrdup(timestamptz_to_str(range.from)),
+                                  timestamptz_to_str(range.to)),
+                        errhint("Exchange the two.")));
+    }
+    return range;
+}
+
+int64 threshold_argument(FunctionCallInfo fcinfo, int number) {
+    require_argument(fcinfo, number, "threshold");
+    const int64 threshold = PG_GETARG_INT64(number);
+    if (threshold < 1) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("threshold must be at least 1"),
+                        errdetail("It is " INT64_FORMAT ".", threshold),
+                        errhint("A threshold of 1 finds every time at which there was anything at all.")));
+    }
+    return threshold;
+}
+
+ArrayType* patterns_argument(FunctionCallInfo fcinfo, int filter, int patterns) {
+    if (filter < 0 || PG_ARGISNULL(filter)) return nullptr;
+    require_argument(fcinfo, patterns, "patterns");
+    return PG_GETARG_ARRAYTYPE_P(patterns);
+}
+
+void say_what_was_ignored() {
+    const Reading& reading = last_reading();
+    if (reading.null_rows == 0 && reading.infinite_times == 0) return;
+    ereport(NOTICE, (errmsg("ignored " INT64_FORMAT " rows with a NULL entity or value and " INT64_FORMAT
+                            " with an infinite time",
+                            reading.null_rows, reading.infinite_times)));
+}
+
+Datum range_of(Time from, Time to) {
+    TypeCacheEntry* type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+    RangeBound lower = {TimestampTzGetDatum(from), from == kMinusInfinity, true, true};
+    RangeBound upper = {TimestampTzGetDatum(to), to == kInfinity, false, false};
+#if PG_VERSION_NUM >= 160000
+    return RangeTypePGetDatum(make_range(type, &lower, &upper, false, nullptr));
+#else
+    return RangeTypePGetDatum(make_range(type, &lower, &upper, false));
+#endif
+}
+
+ReturnSetInfo* start_result(FunctionCallInfo fcinfo) {
+    InitMaterializedSRF(fcinfo, 0);
+    return reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+}
+
+void return_episodes(FunctionCallInfo fcinfo, const Evaluation* evaluation, Column* key) {
+    ReturnSetInfo* result = start_result(fcinfo);
+    MemoryContext row_memory = AllocSetContextCreate(CurrentMemoryContext, "raxx_detect row", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext caller = MemoryContextSwitchTo(row_memory);
+    const Episodes episodes = evaluation_episodes(evaluation);
+    for (size_t i = 0; i < episodes.count; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        Datum values[] = {text_of(*key, episodes.keys[i]), range_of(episodes.starts[i], episodes.ends[i]),
+                          Int64GetDatum(episodes.peaks[i]), Int64GetDatum(episodes.rows[i])};
+        const bool nulls[] = {false, false, false, false};
+        tuplestore_putvalues(result->setResult, result->setDesc, values, const_cast<bool*>(nulls));
+        MemoryContextReset(row_memory);
+    }
+    MemoryContextSwitchTo(caller);
+}
+
+Datum run_episodes(FunctionCallInfo fcinfo, Method method, const Arguments& at, bool notice) {
+    require_argument(fcinfo, at.relation, "relation");
+    Spec spec = {};
+    spec.method = method;
+    spec.window = positive_interval(fcinfo, at.window, "time_window");
+    spec.threshold = threshold_argument(fcinfo, at.threshold);
+    const TimeRange range = range_arguments(fcinfo, at.from, at.to);
+    ArrayType* patterns = patterns_argument(fcinfo, at.filter, at.patterns);
+    SourceColumns columns = find_source_columns(
+        PG_GETARG_OID(at.relation), name_argument(fcinfo, at.time, "event_time"),
+        name_argument(fcinfo, at.key, "entity"),
+        method == Method::distinct ? name_argument(fcinfo, at.value, "value") : nullptr,
+        optional_name(fcinfo, at.filter));
+    Evaluation* evaluation = evaluate(columns, spec, range, patterns);
+    if (notice) say_what_was_ignored();
+    // Patterns are texts of the core's own making, whatever type the column has.
+    Column text = {};
+    return_episodes(fcinfo, evaluation, method == Method::email_pattern ? &text : &columns.key);
+    return static_cast<Datum>(0);
+}
+
+Method method_argument(FunctionCallInfo fcinfo, int number) {
+    require_argument(fcinfo, number, "method");
+    const char* name = text_to_cstring(PG_GETARG_TEXT_PP(number));
+    if (strcmp(name, "velocity") == 0) return Method::velocity;
+    if (strcmp(name, "distinct") == 0) return Method::distinct;
+    if (strcmp(name, "email_pattern") == 0) return Method::email_pattern;
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown method \"%s\"", name),
+                    errdetail("Episodes are found by counting rows, values or patterns."),
+                    errhint("The methods are velocity, distinct and email_pattern.")));
+    pg_unreachable();
+}
+
+struct GapArguments {
+    SourceColumns columns;
+    TimeRange range;
+};
+
+GapArguments gap_arguments(FunctionCallInfo fcinfo) {
+    require_argument(fcinfo, 0, "relation");
+    const TimeRange range = range_arguments(fcinfo, 3, 4);
+    return {find_source_columns(PG_GETARG_OID(0), name_argument(fcinfo, 1, "event_time"), nullptr, nullptr, nullptr),
+            range};
+}
+
+}  // namespace
+}  // namespace raxx
+
+using namespace raxx;
+
+// velocity_episodes(relation, event_time, entity, time_window, threshold, from_time, to_time)
+RAXX_FUNCTION(raxx_velocity_episodes) {
+    return run_episodes(fcinfo, Method::velocity, {0, 1, 2, -1, -1, -1, 3, 4, 5, 6}, true);
+}
+
+// distinct_episodes(relation, event_time, entity, value, time_window, threshold, from_time, to_time)
+RAXX_FUNCTION(raxx_distinct_episodes) {
+    return run_episodes(fcinfo, Method::distinct, {0, 1, 2, 3, -1, -1, 4, 5, 6, 7}, true);
+}
+
+// episodes(method, relation, event_time, entity, value, filter, patterns, time_window, threshold, from_time, to_time)
+RAXX_FUNCTION(raxx_episodes) {
+    return run_episodes(fcinfo, method_argument(fcinfo, 0), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, false);
+}
+
+// gaps(relation, event_time, longer_than, from_time, to_time)
+RAXX_FUNCTION(raxx_gaps) {
+    Spec spec = {};
+    spec.method = Method::gaps;
+    spec.window = positive_interval(fcinfo, 2, "longer_than");
+    GapArguments arguments = gap_arguments(fcinfo);
+    Evaluation* evaluation = evaluate(arguments.columns, spec, arguments.range, nullptr);
+    ReturnSetInfo* result = start_result(fcinfo);
+    const Episodes gaps = evaluation_episodes(evaluation);
+    for (size_t i = 0; i < gaps.count; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        Datum values[] = {range_of(gaps.starts[i], gaps.ends[i]),
+                          DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(gaps.ends[i]),
+                                              TimestampTzGetDatum(gaps.starts[i]))};
+        bool nulls[] = {false, false};
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    return static_cast<Datum>(0);
+}
+
+// gap_quantiles(relation, event_time, quantile, from_time, to_time)
+RAXX_FUNCTION(raxx_gap_quantiles) {
+    require_argument(fcinfo, 2, "quantile");
+    Spec spec = {};
+    spec.method = Method::gap_quantiles;
+    spec.quantile = PG_GETARG_FLOAT8(2);
+    if (!(spec.quantile >= 0 && spec.quantile <= 1)) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("quantile must be from 0 to 1"),
+                        errdetail("It is %g.", spec.quantile), errhint("The 99.9th percentile is 0.999.")));
+    }
+    GapArguments arguments = gap_arguments(fcinfo);
+    Evaluation* evaluation = evaluate(arguments.columns, spec, arguments.range, nullptr);
+    ReturnSetInfo* result = start_result(fcinfo);
+    const HourlyGaps hours = evaluation_hourly_gaps(evaluation);
+    for (int hour = 0; hour < 24; ++hour) {
+        if (hours.count[hour] == 0) continue;
+        Datum values[] = {Int32GetDatum(hour), Int64GetDatum(hours.count[hour]),
+                          DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(hours.quantile[hour]),
+                                              TimestampTzGetDatum(0))};
+        bool nulls[] = {false, false, false};
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    return static_cast<Datum>(0);
+}
+
+// last_reading(OUT rows_read, OUT null_rows, OUT infinite_times)
+RAXX_FUNCTION(raxx_last_reading) {
+    TupleDesc descriptor = nullptr;
+    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) {
+        elog(ERROR, "last_reading must return a row");
+    }
+    const Reading& reading = last_reading();
+    Datum values[] = {Int64GetDatum(reading.rows), Int64GetDatum(reading.null_rows),
+                      Int64GetDatum(reading.infinite_times)};
+    bool nulls[] = {false, false, false};
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
+}

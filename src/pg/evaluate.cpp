@@ -1,0 +1,131 @@
+#include "pg/evaluate.h"
+
+#include "pg/errors.h"
+#include "pg/receiver.h"
+
+extern "C" {
+#include "common/pg_prng.h"
+#include "nodes/params.h"
+#include "storage/proc.h"
+}
+
+namespace raxx {
+namespace {
+
+int memory_limit_mb = 1024;
+Reading reading;
+
+uint64_t hash_seed() {
+    static uint64_t seed = 0;
+    if (seed == 0 && !pg_strong_random(&seed, sizeof seed)) seed = pg_prng_uint64(&pg_global_prng_state);
+    return seed;
+}
+
+// Frees the evaluation when its memory context goes, be it after an error or a cancel.
+void free_evaluation(void* evaluation) { evaluation_free(static_cast<Evaluation*>(evaluation)); }
+
+Evaluation* create(const Spec& spec) {
+    // The callback is there before the evaluation is, so that nothing can fail between the two.
+    auto* callback = static_cast<MemoryContextCallback*>(palloc0(sizeof(MemoryContextCallback)));
+    callback->func = free_evaluation;
+    MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+    Error error;
+    Evaluation* evaluation = evaluation_create(spec, &error);
+    if (evaluation == nullptr) raise(error);
+    callback->arg = evaluation;
+    return evaluation;
+}
+
+ParamListInfo parameters(TimeRange range, ArrayType* patterns) {
+    const int count = patterns == nullptr ? 2 : 3;
+    ParamListInfo list = makeParamList(count);
+    const Datum values[] = {TimestampTzGetDatum(range.from), TimestampTzGetDatum(range.to), PointerGetDatum(patterns)};
+    const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID};
+    for (int i = 0; i < count; ++i) {
+        list->params[i].value = values[i];
+        list->params[i].isnull = false;
+        list->params[i].pflags = PARAM_FLAG_CONST;
+        list->params[i].ptype = types[i];
+    }
+    return list;
+}
+
+// Compiling a plan that is kept for years, for runs that read a minute, is never worth it.
+int without_jit() {
+    const int level = NewGUCNestLevel();
+    set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    return level;
+}
+
+void run(const SourceQuery& query, Receiver* receiver, TimeRange range, ArrayType* patterns) {
+    SPIExecuteOptions options = {};
+    options.params = parameters(range, patterns);
+    options.read_only = true;
+    options.dest = as_destination(receiver);
+    enter_source_query();
+    PG_TRY();
+    {
+        const int result = SPI_execute_plan_extended(query.plan, &options);
+        if (result < 0) elog(ERROR, "could not read a source: %s", SPI_result_code_string(result));
+    }
+    PG_FINALLY();
+    { leave_source_query(); }
+    PG_END_TRY();
+}
+
+// Reads everything into one evaluation, which lives in `memory`; nullptr if the rows came unordered and were too many
+// to keep. SPI leaves its own memory context behind, hence the switch after the query is made.
+Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns,
+                    bool sorted) {
+    const bool whole = range.from == kMinusInfinity;
+    const SourceQuery query = source_query(columns, whole, spec.method == Method::velocity, sorted);
+    spec.order = query.order;
+    MemoryContextSwitchTo(memory);
+    Evaluation* evaluation = create(spec);
+    Receiver* receiver = make_receiver(columns, evaluation, &reading);
+    run(query, receiver, range, patterns);
+    if (!flush(receiver)) return nullptr;
+    Error error;
+    Status status = Status::more;
+    while (status == Status::more) {
+        CHECK_FOR_INTERRUPTS();
+        status = evaluation_finish(evaluation, &error);
+        check(status, error);
+    }
+    return evaluation;
+}
+
+}  // namespace
+
+const Reading& last_reading() { return reading; }
+
+Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns) {
+    spec.memory_limit = static_cast<size_t>(memory_limit_mb) << 20;
+    spec.seed = hash_seed();
+    MemoryContext caller = CurrentMemoryContext;
+    MemoryContext memory = AllocSetContextCreate(caller, "raxx_detect evaluation", ALLOCSET_DEFAULT_SIZES);
+    SPI_connect();
+    const int guc_level = without_jit();
+
+    Evaluation* evaluation = attempt(memory, columns, spec, range, patterns, false);
+    if (evaluation == nullptr) {
+        MemoryContextReset(memory);
+        evaluation = attempt(memory, columns, spec, range, patterns, true);
+    }
+
+    AtEOXact_GUC(true, guc_level);
+    SPI_finish();
+    MemoryContextSwitchTo(caller);
+    return evaluation;
+}
+
+void define_evaluate_settings() {
+    DefineCustomIntVariable("raxx_detect.memory_limit",
+                            "Memory that one evaluation may use.",
+                            "Rows that come unordered are sorted in memory up to half of it, and by the executor beyond; "
+                            "a window whose rows need more than all of it is an error.",
+                            &memory_limit_mb, 1024, 16, MAX_KILOBYTES / 1024, PGC_USERSET, GUC_UNIT_MB, nullptr,
+                            nullptr, nullptr);
+}
+
+}  // namespace raxx

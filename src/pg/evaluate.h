@@ -1,0 +1,28 @@
+// Runs an evaluation over a source: the executor pushes rows through a DestReceiver straight into the core.
+#pragma once
+
+#include "pg/pg.h"
+#include "pg/source_query.h"
+
+namespace raxx {
+
+struct TimeRange {
+    Time from;  // exclusive
+    Time to;    // inclusive
+};
+
+// What the last evaluation of this session saw.
+struct Reading {
+    int64 rows;            // read
+    int64 null_rows;       // ignored for a NULL key or value
+    int64 infinite_times;  // ignored for a time of infinity
+};
+const Reading& last_reading();
+
+// The evaluation, finished; it lives in the current memory context and is freed with it. patterns: for the filter
+// column, or NULL. spec.order and the limits are filled in here.
+Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns);
+
+void define_evaluate_settings();
+
+}  // namespace raxx

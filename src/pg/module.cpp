@@ -1,0 +1,15 @@
+// What happens when the server loads the module.
+#include "pg/evaluate.h"
+#include "pg/pg.h"
+#include "pg/source_query.h"
+
+extern "C" {
+PG_MODULE_MAGIC;
+__attribute__((visibility("default"))) void _PG_init(void);
+}
+
+void _PG_init(void) {
+    raxx::define_evaluate_settings();
+    raxx::watch_source_relations();
+    MarkGUCPrefixReserved("raxx_detect");
+}

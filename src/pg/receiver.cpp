@@ -1,0 +1,130 @@
+#include "pg/receiver.h"
+
+#include "pg/errors.h"
+
+extern "C" {
+#include "executor/tuptable.h"
+#include "tcop/dest.h"
+}
+
+namespace raxx {
+namespace {
+
+constexpr uint32_t kBatchRows = 1024;
+constexpr size_t kBufferBytes = size_t{64} * 1024;  // of one batch's keys and values; a larger value gets its own
+
+}  // namespace
+
+struct Receiver {
+    DestReceiver destination;  // first, since the executor knows only this
+    Evaluation* evaluation;
+    Reading* reading;
+    Column* key;    // nullptr: none
+    Column* value;  // nullptr: none
+    MemoryContext scratch;  // what output functions and detoasting leave, until the batch is handed over
+    bool full;
+
+    uint32_t rows;
+    Time times[kBatchRows];
+    Bytes keys[kBatchRows];
+    Bytes values[kBatchRows];
+    size_t used;
+    unsigned char buffer[kBufferBytes];
+};
+
+namespace {
+
+// Copies bytes that would go with the next row: into the buffer, or for large ones into the scratch memory.
+Bytes keep(Receiver* receiver, Bytes bytes) {
+    unsigned char* copy = nullptr;
+    if (bytes.size <= kBufferBytes - receiver->used) {
+        copy = receiver->buffer + receiver->used;
+        receiver->used += bytes.size;
+    } else {
+        copy = static_cast<unsigned char*>(MemoryContextAllocHuge(receiver->scratch, bytes.size));
+    }
+    memcpy(copy, bytes.data, bytes.size);
+    return {copy, bytes.size};
+}
+
+// A text that lies in the row as it is, the most common kind, without a detour.
+Bytes take(Receiver* receiver, Column* column, Datum value) {
+    const auto* varlena = reinterpret_cast<struct varlena*>(DatumGetPointer(value));
+    if (column->image == Image::text && !VARATT_IS_EXTENDED(varlena)) {
+        return keep(receiver, {reinterpret_cast<const unsigned char*>(VARDATA(varlena)),
+                               static_cast<uint32_t>(VARSIZE(varlena) - VARHDRSZ)});
+    }
+    if (column->image == Image::text && VARATT_IS_SHORT(varlena)) {
+        return keep(receiver, {reinterpret_cast<const unsigned char*>(VARDATA_SHORT(varlena)),
+                               static_cast<uint32_t>(VARSIZE_SHORT(varlena) - VARHDRSZ_SHORT)});
+    }
+    if (column->image == Image::by_value) {
+        return keep(receiver, {reinterpret_cast<const unsigned char*>(&value), sizeof value});
+    }
+    MemoryContext caller = MemoryContextSwitchTo(receiver->scratch);
+    const Bytes bytes = keep(receiver, bytes_of(*column, value));
+    MemoryContextSwitchTo(caller);
+    return bytes;
+}
+
+bool receive(TupleTableSlot* slot, DestReceiver* self) {
+    auto* receiver = reinterpret_cast<Receiver*>(self);
+    slot_getallattrs(slot);
+    ++receiver->reading->rows;
+    const Time time = DatumGetTimestampTz(slot->tts_values[0]);
+    if (TIMESTAMP_NOT_FINITE(time)) {
+        ++receiver->reading->infinite_times;
+        return true;
+    }
+    if ((receiver->key != nullptr && slot->tts_isnull[1]) || (receiver->value != nullptr && slot->tts_isnull[2])) {
+        ++receiver->reading->null_rows;
+        return true;
+    }
+    if (receiver->key != nullptr) receiver->keys[receiver->rows] = take(receiver, receiver->key, slot->tts_values[1]);
+    if (receiver->value != nullptr) {
+        receiver->values[receiver->rows] = take(receiver, receiver->value, slot->tts_values[2]);
+    }
+    receiver->times[receiver->rows] = time;
+    ++receiver->rows;
+    if (receiver->rows < kBatchRows && receiver->used < kBufferBytes - 2 * sizeof(Datum)) return true;
+    return flush(receiver);
+}
+
+void startup([[maybe_unused]] DestReceiver* self, [[maybe_unused]] int operation,
+             [[maybe_unused]] TupleDesc descriptor) {}
+void shutdown([[maybe_unused]] DestReceiver* self) {}
+
+}  // namespace
+
+Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading* reading) {
+    auto* receiver = static_cast<Receiver*>(palloc(sizeof(Receiver)));
+    receiver->destination = {receive, startup, shutdown, shutdown, DestTuplestore};
+    receiver->evaluation = evaluation;
+    receiver->reading = reading;
+    receiver->key = columns.key.number != 0 ? &columns.key : nullptr;
+    receiver->value = columns.value.number != 0 ? &columns.value : nullptr;
+    receiver->scratch = AllocSetContextCreate(CurrentMemoryContext, "raxx_detect batch", ALLOCSET_DEFAULT_SIZES);
+    receiver->full = false;
+    receiver->rows = 0;
+    receiver->used = 0;
+    *reading = Reading{};
+    return receiver;
+}
+
+DestReceiver* as_destination(Receiver* receiver) { return &receiver->destination; }
+
+bool flush(Receiver* receiver) {
+    if (receiver->full) return false;
+    const Rows rows = {receiver->rows, receiver->times, receiver->key != nullptr ? receiver->keys : nullptr,
+                       receiver->value != nullptr ? receiver->values : nullptr};
+    Error error;
+    const Status status = evaluation_add(receiver->evaluation, rows, &error);
+    check(status, error);
+    receiver->full = status == Status::full;
+    receiver->rows = 0;
+    receiver->used = 0;
+    MemoryContextReset(receiver->scratch);
+    return !receiver->full;
+}
+
+}  // namespace raxx

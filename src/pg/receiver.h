@@ -1,0 +1,18 @@
+// The DestReceiver between executor and core: collects rows into flat arrays and hands a full batch to an evaluation.
+#pragma once
+
+#include "pg/evaluate.h"
+
+namespace raxx {
+
+struct Receiver;
+
+// Lives in the current memory context. Counts what it sees in `reading`, from zero.
+Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading* reading);
+
+DestReceiver* as_destination(Receiver* receiver);
+
+// Hands over the last batch. False if the evaluation could not keep what came unordered.
+bool flush(Receiver* receiver);
+
+}  // namespace raxx

@@ -1,0 +1,227 @@
+#include "pg/source_query.h"
+
+extern "C" {
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
+}
+
+namespace raxx {
+namespace {
+
+struct Key {
+    Oid relation;
+    AttrNumber time, key, value, filter;
+};
+
+// Plans are made when they are first wanted.
+struct Entry {
+    Key key;
+    bool stale;  // the relation changed
+    bool chosen;
+    bool has_time_order;  // an index gives it, so that nobody sorts
+    bool has_key_order;
+    SPIPlanPtr by_time, by_key, unordered;
+};
+
+HTAB* kept = nullptr;
+int running = 0;
+
+void mark_stale([[maybe_unused]] Datum argument, Oid relation) {
+    if (kept == nullptr) return;
+    HASH_SEQ_STATUS scan;
+    hash_seq_init(&scan, kept);
+    while (auto* entry = static_cast<Entry*>(hash_seq_search(&scan))) {
+        if (relation == InvalidOid || relation == entry->key.relation) entry->stale = true;
+    }
+}
+
+void drop_plan(SPIPlanPtr* plan) {
+    if (*plan != nullptr) SPI_freeplan(*plan);
+    *plan = nullptr;
+}
+
+void drop_stale_entries() {
+    if (running > 0) return;
+    HASH_SEQ_STATUS scan;
+    hash_seq_init(&scan, kept);
+    while (auto* entry = static_cast<Entry*>(hash_seq_search(&scan))) {
+        if (!entry->stale) continue;
+        drop_plan(&entry->by_time);
+        drop_plan(&entry->by_key);
+        drop_plan(&entry->unordered);
+        hash_search(kept, &entry->key, HASH_REMOVE, nullptr);
+    }
+}
+
+Entry* entry_of(const SourceColumns& columns) {
+    if (kept == nullptr) {
+        HASHCTL control = {};
+        control.keysize = sizeof(Key);
+        control.entrysize = sizeof(Entry);
+        kept = hash_create("raxx_detect source queries", 32, &control, HASH_ELEM | HASH_BLOBS);
+    }
+    drop_stale_entries();
+    Key key;
+    memset(&key, 0, sizeof key);
+    key.relation = columns.relation;
+    key.time = columns.time.number;
+    key.key = columns.key.number;
+    key.value = columns.value.number;
+    key.filter = columns.filter.number;
+    bool found = false;
+    auto* entry = static_cast<Entry*>(hash_search(kept, &key, HASH_ENTER, &found));
+    if (!found) {
+        *entry = Entry{};
+        entry->key = key;
+    }
+    return entry;
+}
+
+const char* column_name(Oid relation, AttrNumber number) {
+    return quote_identifier(get_attname(relation, number, false));
+}
+
+SPIPlanPtr prepare(const Key& key, const char* order_by) {
+    const char* time = column_name(key.relation, key.time);
+    StringInfoData query;
+    initStringInfo(&query);
+    appendStringInfo(&query, "SELECT t.%s", time);
+    if (key.key != 0) appendStringInfo(&query, ", t.%s", column_name(key.relation, key.key));
+    if (key.value != 0) appendStringInfo(&query, ", t.%s", column_name(key.relation, key.value));
+    appendStringInfo(&query,
+                     " FROM %s t WHERE t.%s OPERATOR(pg_catalog.>) $1 AND t.%s OPERATOR(pg_catalog.<=) $2",
+                     quote_qualified_identifier(get_namespace_name(get_rel_namespace(key.relation)),
+                                                get_rel_name(key.relation)),
+                     time, time);
+    Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID};
+    if (key.filter != 0) {
+        appendStringInfo(&query, " AND t.%s::pg_catalog.text OPERATOR(pg_catalog.~~) ANY ($3)",
+                         column_name(key.relation, key.filter));
+    }
+    appendStringInfoString(&query, order_by);
+    SPIPlanPtr plan = SPI_prepare_cursor(query.data, key.filter != 0 ? 3 : 2, types, CURSOR_OPT_GENERIC_PLAN);
+    if (plan == nullptr || SPI_keepplan(plan) != 0) {
+        elog(ERROR, "could not prepare the query on a source: %s", SPI_result_code_string(SPI_result));
+    }
+    return plan;
+}
+
+// Whether somewhere in a plan the executor sorts. A sort inside a view counts too: that costs speed, never truth.
+bool sorts(const Plan* plan) {
+    if (plan == nullptr) return false;
+    const List* children = NIL;
+    switch (nodeTag(plan)) {
+        case T_Sort:
+        case T_IncrementalSort:
+            return true;
+        case T_Append:
+            children = reinterpret_cast<const Append*>(plan)->appendplans;
+            break;
+        case T_MergeAppend:
+            children = reinterpret_cast<const MergeAppend*>(plan)->mergeplans;
+            break;
+        case T_SubqueryScan:
+            if (sorts(reinterpret_cast<const SubqueryScan*>(plan)->subplan)) return true;
+            break;
+        default:
+            break;
+    }
+    ListCell* cell = nullptr;
+    foreach (cell, children) {
+        if (sorts(static_cast<const Plan*>(lfirst(cell)))) return true;
+    }
+    return sorts(plan->lefttree) || sorts(plan->righttree);
+}
+
+bool plan_sorts(SPIPlanPtr plan) {
+    CachedPlan* cached = SPI_plan_get_cached_plan(plan);
+    if (cached == nullptr) return true;
+    const bool result = sorts(linitial_node(PlannedStmt, cached->stmt_list)->planTree);
+    ReleaseCachedPlan(cached, CurrentResourceOwner);
+    return result;
+}
+
+void choose(Entry* entry, const SourceColumns& columns) {
+    if (entry->chosen) return;
+    if (entry->by_time == nullptr) entry->by_time = prepare(entry->key, " ORDER BY 1");
+    entry->has_time_order = !plan_sorts(entry->by_time);
+    if (entry->key.key != 0 && groups_entities(columns.key)) {
+        if (entry->by_key == nullptr) entry->by_key = prepare(entry->key, " ORDER BY 2, 1");
+        entry->has_key_order = !plan_sorts(entry->by_key);
+    }
+    entry->chosen = true;
+}
+
+void check_relation(Relation relation) {
+    switch (relation->rd_rel->relkind) {
+        case RELKIND_RELATION:
+        case RELKIND_PARTITIONED_TABLE:
+        case RELKIND_VIEW:
+        case RELKIND_MATVIEW:
+        case RELKIND_FOREIGN_TABLE:
+            return;
+        default:
+            ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                            errmsg("\"%s\" cannot be read as a source", RelationGetRelationName(relation)),
+                            errdetail("It is neither a table nor a view nor a foreign table."),
+                            errhint("Name a table, partitioned table, view, materialized view or foreign table.")));
+    }
+}
+
+void check_privilege(Relation relation, AttrNumber number) {
+    const Oid oid = RelationGetRelid(relation);
+    if (number == 0 || pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+        pg_attribute_aclcheck(oid, number, GetUserId(), ACL_SELECT) == ACLCHECK_OK) {
+        return;
+    }
+    const char* name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+                                                  RelationGetRelationName(relation));
+    const char* user = GetUserNameFromId(GetUserId(), false);
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for relation %s", name),
+                    errdetail("Role \"%s\" may not read column \"%s\".", user,
+                              get_attname(oid, number, false)),
+                    errhint("GRANT SELECT ON %s TO %s;", name, quote_identifier(user))));
+}
+
+}  // namespace
+
+SourceColumns find_source_columns(Oid oid, const char* time, const char* key, const char* value,
+                                  const char* filter) {
+    Relation relation = try_relation_open(oid, AccessShareLock);
+    if (relation == nullptr) {
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", oid),
+                        errdetail("It may have been dropped."),
+                        errhint("Bind the source again with raxx_detect.bind_source.")));
+    }
+    check_relation(relation);
+    SourceColumns columns = {};
+    columns.relation = oid;
+    columns.time = find_time_column(relation, time);
+    if (key != nullptr) columns.key = find_column(relation, key);
+    if (value != nullptr) columns.value = find_column(relation, value);
+    if (filter != nullptr) columns.filter = find_column(relation, filter);
+    check_privilege(relation, columns.time.number);
+    check_privilege(relation, columns.key.number);
+    check_privilege(relation, columns.value.number);
+    check_privilege(relation, columns.filter.number);
+    relation_close(relation, NoLock);  // the lock stays: nobody may alter it until the rows are read
+    return columns;
+}
+
+SourceQuery source_query(const SourceColumns& columns, bool whole, bool by_key, bool sorted) {
+    Entry* entry = entry_of(columns);
+    choose(entry, columns);
+    const bool key_order = by_key && entry->has_key_order;
+    if (key_order && (whole || !entry->has_time_order)) return {Order::by_key, entry->by_key};
+    if (sorted || entry->has_time_order) return {Order::by_time, entry->by_time};
+    if (entry->unordered == nullptr) entry->unordered = prepare(entry->key, "");
+    return {Order::none, entry->unordered};
+}
+
+void enter_source_query() { ++running; }
+void leave_source_query() { --running; }
+
+void watch_source_relations() { CacheRegisterRelcacheCallback(mark_stale, static_cast<Datum>(0)); }
+
+}  // namespace raxx
