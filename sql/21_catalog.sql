@@ -553,9 +553,9 @@ VALUES
      E'1. Read raxx_detect.explain(finding_id): the bounces, the messages and the share that is usual.\n'
      '2. See what was sent: one campaign, one template, or all mail.\n'
      '3. Group the bounces by domain. One domain: that provider refuses us. Many: a list of bad addresses, often a '
-     'seeded one; look for findings of the sign-up rules.\n'
+     'planted one; look for findings of the sign-up rules.\n'
      '4. Check the suppression list at Postmark for our own addresses, and the DNS records of the sending domain.\n'
-     '5. Stop the campaign that bounces. Close as confirmed_operational, or true_positive for a seeded list.',
+     '5. Stop the campaign that bounces. Close as confirmed_operational, or true_positive for a planted list.',
      -- do_not
      E'- Do not send again to addresses that bounced hard.\n'
      '- Do not clear the suppression list as a whole.',

@@ -8,24 +8,23 @@
 namespace raxx {
 
 Distinct::Distinct(const Spec& spec)
-    : window_(spec.window), keys_(spec.seed), pairs_(spec.seed), tracker_(spec.threshold) {}
+    : window_(spec.window), keys_(spec.seed, spec.threshold), pairs_(spec.seed) {}
 
 Status Distinct::add(const Rows& rows) {
+    KeyTable<Level>& table = keys_.table();
     tags_.resize(rows.count);
-    for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = keys_.tag(rows.keys[i]);
+    for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = table.tag(rows.keys[i]);
     for (uint32_t i = 0; i < rows.count; ++i) {
-        look_ahead(keys_, tags_, i);
+        look_ahead(table, tags_, i);
         expire(rows.times[i]);
         arrive(rows.times[i], rows.keys[i], tags_[i], rows.values[i]);
     }
-    // A swept key's id may go to another key. Its pairs are idle then, and an idle pair is as good as a new one.
-    keys_.sweep([&](uint32_t id) { tracker_.close(keys_[id], keys_.key(id)); });
-    pairs_.sweep([](uint32_t) {});
+    if (rows.count != 0) keys_.advance(rows.times[rows.count - 1]);
     return Status::ok;
 }
 
 void Distinct::arrive(Time now, Bytes key, uint32_t key_tag, Bytes value) {
-    const uint32_t key_id = keys_.find_or_insert(key, key_tag);
+    const uint32_t key_id = keys_.table().find_or_insert(key, key_tag);
     const Bytes pair_bytes = pair_of(key_id, value);
     const uint32_t pair_id = pairs_.find_or_insert(pair_bytes, pairs_.tag(pair_bytes));
     fifo_.push(now, pair_id);
@@ -35,13 +34,12 @@ void Distinct::arrive(Time now, Bytes key, uint32_t key_tag, Bytes value) {
     pair.key = key_id;
     ++state.rows;
     if (++pair.rows == 1) ++state.level;
-    tracker_.arrive(state, now, key);
+    keys_.arrive(key_id, now, key);
 }
 
 Status Distinct::finish() {
     while (!fifo_.empty()) leave_front();
-    keys_.for_each([&](uint32_t id) { tracker_.close(keys_[id], keys_.key(id)); });
-    tracker_.log().sort();
+    keys_.finish();
     return Status::ok;
 }
 
@@ -57,10 +55,14 @@ void Distinct::leave_front() {
     const Fifo::Row row = fifo_.front();
     fifo_.pop();
     Pair& pair = pairs_[row.id];
-    Level& state = keys_[pair.key];
+    const uint32_t key_id = pair.key;
+    Level& state = keys_[key_id];
     --state.rows;
-    if (--pair.rows == 0) --state.level;
-    tracker_.leave(state, later(row.time, window_));
+    if (--pair.rows == 0) {
+        --state.level;
+        pairs_.release(row.id);
+    }
+    keys_.leave(key_id, later(row.time, window_));
 }
 
 Bytes Distinct::pair_of(uint32_t key_id, Bytes value) {
@@ -71,7 +73,7 @@ Bytes Distinct::pair_of(uint32_t key_id, Bytes value) {
 }
 
 size_t Distinct::memory() const {
-    return keys_.memory() + pairs_.memory() + fifo_.memory() + tracker_.memory() + pair_.capacity();
+    return keys_.memory() + pairs_.memory() + fifo_.memory() + pair_.capacity();
 }
 
 }  // namespace raxx

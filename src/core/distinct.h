@@ -8,7 +8,7 @@
 
 #include "core/evaluation.h"
 #include "core/fifo.h"
-#include "core/key_table.h"
+#include "core/window_keys.h"
 
 namespace raxx {
 
@@ -17,14 +17,13 @@ class Distinct : public Evaluation {
     explicit Distinct(const Spec& spec);
     Status add(const Rows& rows) override;
     Status finish() override;
-    Episodes episodes() const override { return tracker_.log().view(); }
+    Episodes episodes() const override { return keys_.episodes(); }
     size_t memory() const override;
 
   private:
     struct Pair {
         uint32_t rows = 0;
         uint32_t key = 0;
-        bool idle() const { return rows == 0; }
     };
 
     void arrive(Time now, Bytes key, uint32_t key_tag, Bytes value);
@@ -33,10 +32,9 @@ class Distinct : public Evaluation {
     Bytes pair_of(uint32_t key_id, Bytes value);
 
     Time window_;
-    KeyTable<Level> keys_;
+    WindowKeys keys_;
     KeyTable<Pair> pairs_;
     Fifo fifo_;
-    EpisodeTracker tracker_;
     std::vector<KeyTable<Level>::Tag> tags_;
     std::vector<unsigned char> pair_;
 };

@@ -17,7 +17,7 @@ struct Level {
     uint32_t level = 0;    // what is compared with the threshold
     uint32_t rows = 0;     // rows in the window
     uint32_t episode = 0;  // which open episode, 0 for none
-    bool idle() const { return rows == 0; }
+    bool idle() const { return rows == 0 && episode == 0; }
 };
 
 // The finished episodes, as columns.
@@ -54,7 +54,12 @@ class EpisodeTracker {
         if (state.episode != 0 && state.level < threshold_) fall(state, time);
     }
 
-    // The key is finished with: writes its episode, if it has one (it must have left all its rows).
+    // Whether the key is out of the window and its episode certainly over at `time`.
+    bool is_over(const Level& state, Time time) const {
+        return state.rows == 0 && state.episode != 0 && open_[state.episode].end < time;
+    }
+
+    // The key has no more rows: writes its episode, if it has one.
     void close(Level& state, Bytes key) {
         if (state.episode != 0) finish(state, key);
     }

@@ -1,9 +1,9 @@
 // A hash table from key bytes to a small State, made for one hot loop: every row of a window finds its key here.
 //
-// A key gets a dense id, stable while the key is in use. Entries are 32 bytes, so two share a cache line; keys that
-// fit stand inside the entry, longer ones on the heap. Hashes are keyed by a seed that nobody outside knows, since
-// attackers choose the keys. A key whose state is idle() stays until sweep() finds that idle keys prevail, so memory
-// follows what is in the window and not what was ever seen.
+// A key gets a dense id, its own until release(). Entries are 32 bytes, so two share a cache line; keys that fit stand
+// inside the entry, longer ones on the heap. Hashes are keyed by a seed that nobody outside knows, since attackers
+// choose the keys. Keys are released as soon as they leave the window: memory follows the window and not what was
+// ever seen, and a small table stays in the cache.
 #pragma once
 
 #define XXH_INLINE_ALL
@@ -50,7 +50,7 @@ class KeyTable {
             }
         }
         if (2 * (used_ + 1) > slots_.size()) {
-            resize_slots(2 * slots_.size());
+            double_slots();
             at = free_slot(tag);
         }
         const uint32_t id = new_entry(key);
@@ -74,26 +74,18 @@ class KeyTable {
         }
     }
 
-    // Forgets the idle keys when that is worth a pass over all; `before` is called with the id of each of them.
-    template <class Before>
-    void sweep(Before&& before) {
-        if (used_ < 2 * in_use_at_last_sweep_ + kSweepFrom) return;
-        for (Slot& slot : slots_) {
-            if (slot.id_plus_1 == 0 || !entries_[slot.id_plus_1 - 1].state.idle()) continue;
-            before(slot.id_plus_1 - 1);
-            forget(slot.id_plus_1 - 1);
-            slot.id_plus_1 = 0;
-            --used_;
-        }
-        size_t size = slots_.size();
-        while (size > kFirstSlots && 8 * used_ < size) size /= 2;
-        resize_slots(size);  // also closes the holes that linear probing must not have
-        in_use_at_last_sweep_ = used_;
+    // Forgets the key; its id may go to another one.
+    void release(uint32_t id) {
+        size_t hole = tag(key(id)) & mask_;
+        while (slots_[hole].id_plus_1 != id + 1) hole = (hole + 1) & mask_;
+        close_hole(hole);
+        --used_;
+        free_ids_.push_back(id);
+        free_key(entries_[id]);
     }
 
   private:
     static constexpr size_t kFirstSlots = 256;
-    static constexpr size_t kSweepFrom = 4096;
     static constexpr size_t kInline = 32 - sizeof(State) - sizeof(uint32_t);
 
     struct Slot {
@@ -142,11 +134,6 @@ class KeyTable {
         return id;
     }
 
-    void forget(uint32_t id) {
-        free_ids_.push_back(id);
-        free_key(entries_[id]);
-    }
-
     void free_key(Entry& entry) {
         if (entry.size > kInline) {
             heap_bytes_ -= entry.size;
@@ -155,16 +142,26 @@ class KeyTable {
         entry.size = 0;
     }
 
+    // Linear probing must not have holes: moves up what stands after this one, unless that is at home there.
+    void close_hole(size_t hole) {
+        for (size_t at = (hole + 1) & mask_; slots_[at].id_plus_1 != 0; at = (at + 1) & mask_) {
+            if (((at - slots_[at].tag) & mask_) < ((at - hole) & mask_)) continue;
+            slots_[hole] = slots_[at];
+            hole = at;
+        }
+        slots_[hole] = Slot{};
+    }
+
     size_t free_slot(Tag tag) const {
         size_t at = tag & mask_;
         while (slots_[at].id_plus_1 != 0) at = (at + 1) & mask_;
         return at;
     }
 
-    void resize_slots(size_t size) {
-        std::vector<Slot> old(size);
+    void double_slots() {
+        std::vector<Slot> old(2 * slots_.size());
         old.swap(slots_);
-        mask_ = size - 1;
+        mask_ = slots_.size() - 1;
         for (const Slot& slot : old) {
             if (slot.id_plus_1 != 0) slots_[free_slot(slot.tag)] = slot;
         }
@@ -176,7 +173,6 @@ class KeyTable {
     std::vector<Entry> entries_;
     std::vector<uint32_t> free_ids_;
     size_t used_ = 0;
-    size_t in_use_at_last_sweep_ = 0;
     size_t heap_bytes_ = 0;
 };
 

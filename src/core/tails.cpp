@@ -1,12 +1,12 @@
 // Every tail is P(X >= k) = pmf(k) * (1 + pmf(k + 1) / pmf(k) + ...), an incomplete gamma or beta function.
 //
-// pmf(k) in Loader's saddle-point form (C. Loader, "Fast and accurate computation of binomial probabilities", 2000):
-// Stirling's formula with its error term, times exp(-deviance), where nothing large cancels. The sum is added up
-// where it ends soon, and otherwise it is one of the integrals behind the incomplete functions (DLMF 8.2, 8.17), by
-// the double exponential formula (H. Takahasi, M. Mori, "Double exponential formulas for numerical integration",
-// Publ. RIMS 9, 1974): some 130 evaluations whatever the size of the arguments. What is summed or integrated is positive
-// everywhere. The tail that does not contain the mean is computed and the other one is its complement, so that the
-// subtraction never loses more than a digit.
+// pmf(k) in Loader's saddle-point form (C. Loader, "Fast and accurate computation of binomial probabilities",
+// 2000): Stirling's formula with its error term, times exp(-deviance), where nothing large cancels. The sum is
+// added up where it ends soon, and otherwise it is one of the integrals behind the incomplete functions
+// (DLMF 8.2, 8.17), by the double exponential formula (H. Takahasi, M. Mori, "Double exponential formulas for
+// numerical integration", Publ. RIMS 9, 1974): some 130 evaluations whatever the size of the arguments. What is
+// summed or integrated is positive everywhere. The tail that does not contain the mean is computed and the other
+// one is its complement, so that the subtraction never loses more than a digit.
 #include "core/tails.h"
 
 #include <algorithm>
@@ -47,8 +47,9 @@ Real deviance(Real x, Real expected, Real difference) {
 Real stirling_error(Real x) {
     Real sum = 0;
     for (; x < 16; x += 1) sum += (x + 0.5L) * std::log1p(1 / x) - 1;
-    constexpr Real kCoefficients[] = {1 / 12.0L,   -1 / 360.0L,       1 / 1260.0L, -1 / 1680.0L,      1 / 1188.0L,
-                                      -691 / 360360.0L, 1 / 156.0L, -3617 / 122400.0L, 43867 / 244188.0L};
+    constexpr Real kCoefficients[] = {1 / 12.0L,    -1 / 360.0L,       1 / 1260.0L,
+                                      -1 / 1680.0L, 1 / 1188.0L,       -691 / 360360.0L,
+                                      1 / 156.0L,   -3617 / 122400.0L, 43867 / 244188.0L};
     const Real step = 1 / (x * x);
     Real power = 1 / x;
     for (const Real coefficient : kCoefficients) {
@@ -68,8 +69,8 @@ Real gamma_prefix(Real a, Real x) {
 // integer a and b the probability of a successes in a + b trials. a, b, x, y > 0.
 Real beta_prefix(Real a, Real b, Real x, Real y, Real difference) {
     const Real n = a + b;
-    const Real exponent = stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * x, difference) -
-                          deviance(b, n * y, -difference);
+    const Real exponent = stirling_error(n) - stirling_error(a) - stirling_error(b) -
+                          deviance(a, n * x, difference) - deviance(b, n * y, -difference);
     return std::exp(exponent) * std::sqrt(n / (2 * std::numbers::pi_v<Real> * a) / b);
 }
 
@@ -143,7 +144,8 @@ Real integrate_exp(Real slope, Real curvature, Exponent&& g) {
 // P(a, x) for a >= 1 and 0 < x <= a.
 Real gamma_lower(Real a, Real x) {
     Real sum;
-    if (!sum_of_products(0, [=](Real i) { return x / (a + 1 + i); }, &sum))
+    if (!sum_of_products(
+            0, [=](Real i) { return x / (a + 1 + i); }, &sum))
         sum = a * integrate_exp(a - x, x, [=](Real w) { return -a * w - x * std::expm1(-w); });
     return gamma_prefix(a, x) * sum;
 }
@@ -151,15 +153,15 @@ Real gamma_lower(Real a, Real x) {
 // Q(a, x) for a >= 1 and x > a.
 Real gamma_upper(Real a, Real x) {
     Real sum;
-    if (!sum_of_products(0, [=](Real i) { return (a - 1 - i) / x; }, &sum))
+    if (!sum_of_products(
+            0, [=](Real i) { return (a - 1 - i) / x; }, &sum))
         sum = x * integrate_exp(x - a + 1, a - 1, [=](Real u) { return -x * u + (a - 1) * std::log1p(u); });
     return gamma_prefix(a, x) * (a / x) * sum;
 }
 
 // Q(a, x) for 0 < a < 1, integrated by parts so that the scale of the integrand is 1.
 Real gamma_upper_small(Real a, Real x) {
-    return gamma_prefix(a, x) *
-           integrate([=](Real v) { return std::exp(-v) * std::expm1(a * std::log1p(v / x)); });
+    return gamma_prefix(a, x) * integrate([=](Real v) { return std::exp(-v) * std::expm1(a * std::log1p(v / x)); });
 }
 
 // ---- incomplete beta functions -------------------------------------------------------------------------------
@@ -174,7 +176,8 @@ Real beta_integral(Real a, Real c, Real odds) {
 Real binomial_above(Real k, Real n, Real p, Real q, Real difference) {
     if (k == n) return std::exp(n * (p < 0.5L ? std::log(p) : std::log1p(-q)));
     Real sum;
-    if (!sum_of_products(0, [=](Real i) { return (n - k - i) / (k + 1 + i) * (p / q); }, &sum))
+    if (!sum_of_products(
+            0, [=](Real i) { return (n - k - i) / (k + 1 + i) * (p / q); }, &sum))
         sum = k * beta_integral(k, n - k, p / q);
     return beta_prefix(k, n - k, p, q, difference) * sum;
 }
@@ -197,7 +200,9 @@ Real negative_binomial_above(const NegativeBinomial& x, Real k) {
     if (k == 1) return -std::expm1(-x.r * std::log1p(x.odds));
     const Real pmf = negative_binomial_pmf(x, k);
     Real sum;
-    if (sum_of_products(x.fail, [&](Real i) { return (k + x.r + i) / (k + 1 + i) * x.fail; }, &sum)) return pmf * sum;
+    if (sum_of_products(
+            x.fail, [&](Real i) { return (k + x.r + i) / (k + 1 + i) * x.fail; }, &sum))
+        return pmf * sum;
     if (x.r >= 1) return pmf * (k / x.success) * beta_integral(k, x.r - 1, x.odds);
     // Integrated by parts, as in gamma_upper_small.
     const auto power = [&](Real v) { return std::expm1(x.r * std::log1p(-x.odds * std::expm1(-v / (k - 1)))); };
@@ -209,7 +214,8 @@ Real negative_binomial_below(const NegativeBinomial& x, Real k) {
     if (k == 0) return std::exp(-x.r * std::log1p(x.odds));
     const Real pmf = negative_binomial_pmf(x, k);
     Real sum;
-    if (!sum_of_products(0, [&](Real i) { return (k - i) / (k - 1 - i + x.r) / x.fail; }, &sum))
+    if (!sum_of_products(
+            0, [&](Real i) { return (k - i) / (k - 1 - i + x.r) / x.fail; }, &sum))
         sum = (x.r + k) * beta_integral(x.r, k, 1 / x.odds);
     return pmf * sum;
 }
@@ -228,7 +234,8 @@ std::string text(double value) {
 
 // message: "mean is out of range"; detail: "The mean is -1."
 [[noreturn]] void refuse(const std::string& what, const std::string& value, const char* hint) {
-    throw Failure{sqlstate::kInvalidParameter, what + " is out of range", "The " + what + " is " + value + ".", hint};
+    throw Failure{sqlstate::kInvalidParameter, what + " is out of range", "The " + what + " is " + value + ".",
+                  hint};
 }
 
 void check_mean(double mean) {
@@ -312,7 +319,8 @@ Status binomial_upper_tail(int64_t k, int64_t n, double p, double* result, Error
     });
 }
 
-Status negative_binomial_upper_tail(int64_t k, double mean, double variance, double* result, Error* error) noexcept {
+Status negative_binomial_upper_tail(int64_t k, double mean, double variance, double* result,
+                                    Error* error) noexcept {
     return guarded(error, [&] {
         *result = negative_binomial_tail(k, mean, variance);
         return Status::ok;

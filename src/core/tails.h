@@ -1,8 +1,9 @@
-// Upper tails P(X >= k) of the distributions that a threshold or a test is judged by: how unlikely is what was seen?
+// Upper tails P(X >= k) of the distributions that a threshold or a test is judged by: how unlikely is what was
+// seen?
 //
 // Relative error at most 1e-11 wherever the result is at least 1e-300, for counts and degrees of freedom up to 1e9;
-// below 1e-300 results fade to 0. That needs a long double of at least 64 bits, which Linux has on every CPU. All throw a
-// Failure when an argument is outside its range. The methods and their sources are at the top of tails.cpp.
+// below 1e-300 results fade to 0. That needs a long double of at least 64 bits, which Linux has on every CPU. All
+// throw a Failure when an argument is outside its range. The methods and their sources are at the top of tails.cpp.
 #pragma once
 
 #include "core/failure.h"

@@ -7,38 +7,37 @@
 
 namespace raxx {
 
-VelocityByTime::VelocityByTime(const Spec& spec)
-    : window_(spec.window), keys_(spec.seed), tracker_(spec.threshold) {}
+VelocityByTime::VelocityByTime(const Spec& spec) : window_(spec.window), keys_(spec.seed, spec.threshold) {}
 
 Status VelocityByTime::add(const Rows& rows) {
+    KeyTable<Level>& table = keys_.table();
     tags_.resize(rows.count);
-    for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = keys_.tag(rows.keys[i]);
+    for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = table.tag(rows.keys[i]);
     for (uint32_t i = 0; i < rows.count; ++i) {
-        look_ahead(keys_, tags_, i);
+        look_ahead(table, tags_, i);
         const Time now = rows.times[i];
         expire(now);
-        const uint32_t id = keys_.find_or_insert(rows.keys[i], tags_[i]);
+        const uint32_t id = table.find_or_insert(rows.keys[i], tags_[i]);
         fifo_.push(now, id);
         Level& state = keys_[id];
         ++state.level;
         ++state.rows;
-        tracker_.arrive(state, now, rows.keys[i]);
+        keys_.arrive(id, now, rows.keys[i]);
     }
-    keys_.sweep([&](uint32_t id) { tracker_.close(keys_[id], keys_.key(id)); });
+    if (rows.count != 0) keys_.advance(rows.times[rows.count - 1]);
     return Status::ok;
 }
 
 Status VelocityByTime::finish() {
     while (!fifo_.empty()) leave_front();
-    keys_.for_each([&](uint32_t id) { tracker_.close(keys_[id], keys_.key(id)); });
-    tracker_.log().sort();
+    keys_.finish();
     return Status::ok;
 }
 
 void VelocityByTime::expire(Time now) {
     const Time cutoff = earlier(now, window_);
     while (!fifo_.empty() && fifo_.front().time <= cutoff) {
-        keys_.prefetch_id(fifo_.id_ahead(kEntryAhead));
+        keys_.table().prefetch_id(fifo_.id_ahead(kEntryAhead));
         leave_front();
     }
 }
@@ -49,10 +48,8 @@ void VelocityByTime::leave_front() {
     Level& state = keys_[row.id];
     --state.level;
     --state.rows;
-    tracker_.leave(state, later(row.time, window_));
+    keys_.leave(row.id, later(row.time, window_));
 }
-
-size_t VelocityByTime::memory() const { return keys_.memory() + fifo_.memory() + tracker_.memory(); }
 
 VelocityByKey::VelocityByKey(const Spec& spec) : window_(spec.window), tracker_(spec.threshold) {}
 

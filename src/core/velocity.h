@@ -9,7 +9,7 @@
 
 #include "core/evaluation.h"
 #include "core/fifo.h"
-#include "core/key_table.h"
+#include "core/window_keys.h"
 
 namespace raxx {
 
@@ -18,17 +18,16 @@ class VelocityByTime : public Evaluation {
     explicit VelocityByTime(const Spec& spec);
     Status add(const Rows& rows) override;
     Status finish() override;
-    Episodes episodes() const override { return tracker_.log().view(); }
-    size_t memory() const override;
+    Episodes episodes() const override { return keys_.episodes(); }
+    size_t memory() const override { return keys_.memory() + fifo_.memory(); }
 
   private:
     void expire(Time now);
     void leave_front();
 
     Time window_;
-    KeyTable<Level> keys_;
+    WindowKeys keys_;
     Fifo fifo_;
-    EpisodeTracker tracker_;
     std::vector<KeyTable<Level>::Tag> tags_;
 };
 

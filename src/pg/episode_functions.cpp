@@ -52,12 +52,13 @@ ArrayType* patterns_argument(FunctionCallInfo fcinfo, int filter, int patterns) 
     return PG_GETARG_ARRAYTYPE_P(patterns);
 }
 
-void say_what_was_ignored() {
-    const Reading& reading = last_reading();
-    if (reading.null_rows == 0 && reading.infinite_times == 0) return;
+void say_what_was_ignored(const Reading& before) {
+    const int64 null_rows = session_reading().null_rows - before.null_rows;
+    const int64 infinite_times = session_reading().infinite_times - before.infinite_times;
+    if (null_rows == 0 && infinite_times == 0) return;
     ereport(NOTICE, (errmsg("ignored " INT64_FORMAT " rows with a NULL entity or value and " INT64_FORMAT
                             " with an infinite time",
-                            reading.null_rows, reading.infinite_times)));
+                            null_rows, infinite_times)));
 }
 
 Datum range_of(Time from, Time to) {
@@ -105,8 +106,9 @@ Datum run_episodes(FunctionCallInfo fcinfo, Method method, const Arguments& at, 
         name_argument(fcinfo, at.key, "entity"),
         method == Method::distinct ? name_argument(fcinfo, at.value, "value") : nullptr,
         optional_name(fcinfo, at.filter));
+    const Reading before = session_reading();
     Evaluation* evaluation = evaluate(columns, spec, range, patterns);
-    if (notice) say_what_was_ignored();
+    if (notice) say_what_was_ignored(before);
     // Patterns are texts of the core's own making, whatever type the column has.
     Column text = {};
     return_episodes(fcinfo, evaluation, method == Method::email_pattern ? &text : &columns.key);
@@ -202,15 +204,23 @@ RAXX_FUNCTION(raxx_gap_quantiles) {
     return static_cast<Datum>(0);
 }
 
-// last_reading(OUT rows_read, OUT null_rows, OUT infinite_times)
-RAXX_FUNCTION(raxx_last_reading) {
+// reading(OUT rows_read, OUT null_rows, OUT infinite_times)
+RAXX_FUNCTION(raxx_reading) {
     TupleDesc descriptor = nullptr;
     if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) {
-        elog(ERROR, "last_reading must return a row");
+        elog(ERROR, "reading must return a row");
     }
-    const Reading& reading = last_reading();
+    const Reading& reading = session_reading();
     Datum values[] = {Int64GetDatum(reading.rows), Int64GetDatum(reading.null_rows),
                       Int64GetDatum(reading.infinite_times)};
     bool nulls[] = {false, false, false};
     return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
+}
+
+// text_of(anyelement)
+RAXX_FUNCTION(raxx_text_of) {
+    Oid output = InvalidOid;
+    bool is_varlena = false;
+    getTypeOutputInfo(get_fn_expr_argtype(fcinfo->flinfo, 0), &output, &is_varlena);
+    return PointerGetDatum(cstring_to_text(OidOutputFunctionCall(output, PG_GETARG_DATUM(0))));
 }

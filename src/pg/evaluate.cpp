@@ -97,7 +97,7 @@ Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, Tim
 
 }  // namespace
 
-const Reading& last_reading() { return reading; }
+const Reading& session_reading() { return reading; }
 
 Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns) {
     spec.memory_limit = static_cast<size_t>(memory_limit_mb) << 20;

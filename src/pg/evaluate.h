@@ -11,13 +11,13 @@ struct TimeRange {
     Time to;    // inclusive
 };
 
-// What the last evaluation of this session saw.
+// What the evaluations of this session have seen, all together.
 struct Reading {
     int64 rows;            // read
     int64 null_rows;       // ignored for a NULL key or value
     int64 infinite_times;  // ignored for a time of infinity
 };
-const Reading& last_reading();
+const Reading& session_reading();
 
 // The evaluation, finished; it lives in the current memory context and is freed with it. patterns: for the filter
 // column, or NULL. spec.order and the limits are filled in here.

@@ -107,7 +107,6 @@ Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading*
     receiver->full = false;
     receiver->rows = 0;
     receiver->used = 0;
-    *reading = Reading{};
     return receiver;
 }
 

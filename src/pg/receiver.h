@@ -7,7 +7,7 @@ namespace raxx {
 
 struct Receiver;
 
-// Lives in the current memory context. Counts what it sees in `reading`, from zero.
+// Lives in the current memory context. Adds what it sees to `reading`.
 Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading* reading);
 
 DestReceiver* as_destination(Receiver* receiver);

@@ -110,7 +110,7 @@ TEST(Velocity, TheEndOfTimeDoesNotWrap) {
               (std::vector<Episode>{{kLastTime, kInfinity, 2, 2, "k"}}));
 }
 
-// A hundred thousand rows with keys that come and go: the hash tables grow, sweep and give ids to other keys.
+// A hundred thousand rows with keys that come and go: the hash tables grow and give ids to other keys.
 TEST(Evaluation, MemoryFollowsTheWindowAndNotTheStream) {
     std::mt19937_64 random(7);
     for (const Method method : {Method::velocity, Method::distinct}) {
@@ -136,11 +136,11 @@ TEST(Evaluation, MemoryFollowsTheWindowAndNotTheStream) {
     }
 }
 
-TEST(Evaluation, SweptTablesGiveTheSameEpisodes) {
+TEST(Evaluation, BatchesMakeNoDifference) {
     std::mt19937_64 random(11);
     const Stream stream = random_stream(random, {60000, 20000, 20, 3'000'000});
     for (const Method method : {Method::velocity, Method::distinct}) {
-        // Keys leave the window and come back all the time; the by-key evaluator and one batch have no sweep.
+        // Keys leave the window and come back all the time.
         const Spec spec = spec_of(method, Order::by_time, 60000, 2);
         EXPECT_EQ(evaluate(spec, stream, 100), evaluate(spec, stream, stream.size()));
     }

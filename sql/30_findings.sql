@@ -1,0 +1,164 @@
+-- Findings, and how an evaluation becomes findings: one row for each rule, entity and overlapping episode.
+
+CREATE TABLE raxx_detect.detection_findings (
+    finding_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rule_id text NOT NULL REFERENCES raxx_detect.rules,
+    det_id text NOT NULL,
+    category text NOT NULL,
+    source text NOT NULL,
+    severity raxx_detect.severity NOT NULL,
+    entity text NOT NULL,
+    episode tstzrange NOT NULL,
+    observed float8 NOT NULL,
+    threshold float8,
+    unit text NOT NULL,
+    p_value float8,
+    fired_by text NOT NULL CHECK (fired_by IN ('threshold', 'baseline')),
+    sample_size bigint NOT NULL,
+    summary text NOT NULL,
+    evidence jsonb NOT NULL,
+    verdict text CHECK (verdict IN ('benign', 'adversarial', 'undetermined')),
+    condition text NOT NULL CHECK (condition IN ('firing', 'cleared', 'no_data')),
+    triage text NOT NULL DEFAULT 'new' CHECK (triage IN ('new', 'acknowledged', 'closed')),
+    disposition text CHECK (disposition IN ('true_positive', 'confirmed_operational', 'confirmed_fp', 'benign')),
+    occurrences int NOT NULL,
+    escalation_owner text NOT NULL,
+    detected_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    late boolean NOT NULL DEFAULT false,
+    CONSTRAINT one_finding_per_episode EXCLUDE USING gist (rule_id WITH =, entity WITH =, episode WITH &&)
+);
+CREATE INDEX detection_findings_open ON raxx_detect.detection_findings (rule_id, source) WHERE condition = 'firing';
+COMMENT ON TABLE raxx_detect.detection_findings IS 'What was found. A rule''s entity has one finding for each episode; the constraint one_finding_per_episode holds that.';
+COMMENT ON COLUMN raxx_detect.detection_findings.entity IS 'Whom or what it is about; longer texts are cut at 200 characters and told apart by a hash.';
+COMMENT ON COLUMN raxx_detect.detection_findings.episode IS 'When the condition held: [start, end), without an end while it lasts.';
+COMMENT ON COLUMN raxx_detect.detection_findings.observed IS 'The peak, in the unit: for bursts the most in one window, for gaps minutes.';
+COMMENT ON COLUMN raxx_detect.detection_findings.sample_size IS 'How many rows took part.';
+COMMENT ON COLUMN raxx_detect.detection_findings.evidence IS 'Bounded: keys of rows and times, not copies of their contents.';
+COMMENT ON COLUMN raxx_detect.detection_findings.occurrences IS 'How many conditions and episodes the finding joins.';
+COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found only after rows came later than their source''s lateness.';
+
+CREATE TABLE raxx_detect.deliveries (
+    delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    finding_id bigint NOT NULL REFERENCES raxx_detect.detection_findings ON DELETE CASCADE,
+    channel text NOT NULL,
+    payload jsonb NOT NULL,
+    state text NOT NULL DEFAULT 'pending',
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE raxx_detect.deliveries IS 'The outbox of messages to people. Empty in this version, which routes nothing yet.';
+
+-- What an evaluator returns: a would-be finding.
+CREATE TYPE raxx_detect.candidate AS (
+    entity text,
+    episode tstzrange,
+    severity raxx_detect.severity,
+    observed float8,
+    threshold float8,
+    unit text,
+    p_value float8,
+    fired_by text,
+    sample_size bigint,
+    occurrences int,
+    summary text,
+    evidence jsonb,
+    verdict text
+);
+COMMENT ON TYPE raxx_detect.candidate IS 'A would-be finding, as an evaluator returns it. Its episode has no end if it has none yet.';
+
+CREATE FUNCTION raxx_detect.bounded_entity(entity text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN length(entity) <= 200 THEN entity
+                ELSE left(entity, 200) || '... sha256:' || encode(sha256(decode(replace(entity, '\', '\\'), 'escape')), 'hex') END
+$$;
+COMMENT ON FUNCTION raxx_detect.bounded_entity(text) IS 'The entity as a finding names it: up to 200 characters as they are, more of them cut and told apart by a SHA-256 of the whole.';
+
+CREATE FUNCTION raxx_detect.printable(entity text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN entity = '' THEN '(empty)'
+                WHEN length(clean) <= 80 THEN clean ELSE left(clean, 79) || '...' END
+    FROM (SELECT regexp_replace(left(entity, 200), '[[:cntrl:]]', '?', 'g') AS clean) c
+$$;
+COMMENT ON FUNCTION raxx_detect.printable(text) IS 'An entity as a sentence may show it: without control characters, at most 80 characters.';
+
+CREATE FUNCTION raxx_detect.record_findings(rule raxx_detect.rules, source text, candidates raxx_detect.candidate[],
+    exact_from timestamptz, as_of timestamptz, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
+RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    c raxx_detect.candidate;
+    ids bigint[];
+    seen bigint[] := '{}';
+    old raxx_detect.detection_findings;
+    new raxx_detect.detection_findings;
+BEGIN
+    added := 0; changed := 0; withdrawn := 0;
+    FOR c IN SELECT * FROM unnest(candidates) u ORDER BY u.entity, lower(u.episode) LOOP
+        c.entity := raxx_detect.bounded_entity(c.entity);
+        SELECT array_agg(f.finding_id ORDER BY lower(f.episode), f.finding_id) INTO ids
+        FROM raxx_detect.detection_findings f
+        WHERE f.rule_id = rule.rule_id AND f.source = source AND f.entity = c.entity AND f.episode && c.episode;
+        IF ids IS NULL THEN
+            new := NULL;
+            new.episode := c.episode; new.severity := c.severity; new.observed := c.observed;
+            new.occurrences := c.occurrences;
+        ELSE
+            SELECT f.* INTO old FROM raxx_detect.detection_findings f WHERE f.finding_id = ids[1];
+            DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = ANY (ids[2:]);
+            new := old;
+            -- What lies before exact_from was settled by earlier runs; from there on the candidate is the truth.
+            IF lower(old.episode) < exact_from THEN
+                new.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));
+                new.observed := greatest(old.observed, c.observed);
+                new.occurrences := greatest(old.occurrences, c.occurrences);
+                c.sample_size := greatest(old.sample_size, c.sample_size);
+            ELSE
+                new.episode := c.episode; new.observed := c.observed; new.occurrences := c.occurrences;
+            END IF;
+            new.severity := greatest(old.severity, c.severity);  -- severity never falls by itself
+        END IF;
+        new.condition := CASE WHEN upper(new.episode) <= as_of THEN 'cleared' ELSE 'firing' END;
+        IF new.condition = 'firing' THEN
+            new.episode := tstzrange(lower(new.episode), NULL);
+        END IF;
+        IF ids IS NULL THEN
+            INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode,
+                observed, threshold, unit, p_value, fired_by, sample_size, summary, evidence, verdict, condition,
+                occurrences, escalation_owner)
+            VALUES (rule.rule_id, rule.det_id, rule.category, source, new.severity, c.entity, new.episode,
+                new.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size, c.summary, c.evidence, c.verdict,
+                new.condition, new.occurrences, rule.escalation_owner)
+            RETURNING finding_id INTO new.finding_id;
+            added := added + 1;
+        ELSIF (old.episode, old.observed, old.severity, old.condition, old.sample_size, old.occurrences)
+              IS DISTINCT FROM (new.episode, new.observed, new.severity, new.condition, c.sample_size, new.occurrences)
+              OR cardinality(ids) > 1 THEN
+            UPDATE raxx_detect.detection_findings f
+            SET episode = new.episode, observed = new.observed, severity = new.severity, condition = new.condition,
+                occurrences = new.occurrences, sample_size = c.sample_size, threshold = c.threshold, unit = c.unit,
+                p_value = c.p_value, fired_by = c.fired_by, summary = c.summary, evidence = c.evidence, verdict = c.verdict,
+                updated_at = now()
+            WHERE f.finding_id = new.finding_id;
+            changed := changed + 1;
+        END IF;
+        seen := seen || new.finding_id;
+    END LOOP;
+
+    -- Findings of the stretch just evaluated that the rows no longer show: late rows filled the gap, or rows went.
+    FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
+               WHERE f.rule_id = rule.rule_id AND f.source = source AND f.finding_id <> ALL (seen)
+                 AND f.episode && tstzrange(exact_from, as_of, '(]') LOOP
+        IF lower(old.episode) >= exact_from AND old.triage = 'new' THEN
+            DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id;
+            withdrawn := withdrawn + 1;
+        ELSIF old.condition = 'firing' THEN
+            UPDATE raxx_detect.detection_findings f
+            SET episode = tstzrange(lower(old.episode), greatest(lower(old.episode), exact_from), '[]'),
+                condition = 'cleared', updated_at = now()
+            WHERE f.finding_id = old.finding_id;
+            changed := changed + 1;
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz) IS
+'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and untouched findings that the rows no longer show are withdrawn. Candidates are the truth for what lies after exact_from.';

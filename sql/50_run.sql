@@ -1,0 +1,228 @@
+-- Runs: evaluate what is new, write findings, advance coverage, and leave a record, in one transaction.
+
+CREATE TABLE raxx_detect.coverage (
+    rule_id text NOT NULL REFERENCES raxx_detect.rules ON DELETE CASCADE,
+    source text NOT NULL REFERENCES raxx_detect.source_kinds,
+    settled timestamptz NOT NULL,
+    looked_to timestamptz NOT NULL,
+    PRIMARY KEY (rule_id, source)
+);
+COMMENT ON TABLE raxx_detect.coverage IS 'Per rule and source: up to where its rows have been judged.';
+COMMENT ON COLUMN raxx_detect.coverage.settled IS 'Up to here rows are judged for good: the source''s lateness before the last look.';
+COMMENT ON COLUMN raxx_detect.coverage.looked_to IS 'The as_of of the last look; what lies between the two is judged again by the next run.';
+
+CREATE TYPE raxx_detect.rule_run AS (
+    rule_id text,
+    state text,
+    outcome text,
+    findings_new bigint,
+    findings_updated bigint,
+    rows_read bigint,
+    covered tstzrange,
+    elapsed interval,
+    detail text
+);
+COMMENT ON TYPE raxx_detect.rule_run IS 'What a run did for one rule. outcome: ok; skipped (disabled, retired, or looked at before); dormant; no_data (a source is empty or stale); error (nothing changed, the coverage stays); busy (another run had it).';
+
+CREATE TABLE raxx_detect.rule_runs (
+    run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at timestamptz NOT NULL,
+    as_of timestamptz NOT NULL,
+    rule_id text NOT NULL,
+    state text NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('ok', 'skipped', 'dormant', 'no_data', 'error', 'busy')),
+    findings_new bigint NOT NULL,
+    findings_updated bigint NOT NULL,
+    rows_read bigint NOT NULL,
+    covered tstzrange,
+    elapsed interval NOT NULL,
+    detail text
+);
+CREATE INDEX rule_runs_by_rule ON raxx_detect.rule_runs (rule_id, run_id);
+COMMENT ON TABLE raxx_detect.rule_runs IS 'The record of runs: a row when a run of a rule found, read or said something, or ended otherwise than the one before. Runs that were like the one before only move raxx_detect.heartbeat.';
+
+CREATE TABLE raxx_detect.heartbeat (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    last_run_at timestamptz,
+    as_of timestamptz,
+    runs bigint NOT NULL DEFAULT 0
+);
+INSERT INTO raxx_detect.heartbeat DEFAULT VALUES;
+COMMENT ON TABLE raxx_detect.heartbeat IS 'When run_all last ran, also when there was nothing to say. One row.';
+
+CREATE FUNCTION raxx_detect.check_as_of(as_of timestamptz) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF as_of IS NULL OR NOT isfinite(as_of) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'as_of must be a finite time',
+            DETAIL = format('It is %s.', coalesce(as_of::text, 'NULL')), HINT = 'Leave it out to judge everything up to now.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.check_as_of(timestamptz) IS 'Raises 22023 unless as_of is a finite time.';
+
+CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
+    INOUT result raxx_detect.rule_run)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    known raxx_detect.coverage;
+    settled timestamptz;
+    exact_from timestamptz;
+    evaluator regproc;
+    candidates raxx_detect.candidate[];
+    recorded record;
+    notes text[] := '{}';
+    before record := raxx_detect.reading();
+    after record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = binding.relation) THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_table',
+            MESSAGE = format('the relation bound to source %s no longer exists', binding.source),
+            DETAIL = format('It had OID %s.', binding.relation::oid),
+            HINT = format('Bind the source again: SELECT raxx_detect.bind_source(%L, ''your_table'').', binding.source);
+    END IF;
+    SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
+    settled := greatest(known.settled, binding.judge_from);
+    IF as_of < known.looked_to OR as_of <= settled THEN
+        result.outcome := 'skipped';
+        result.detail := concat_ws('; ', result.detail,
+            format('%s was looked at up to %s before', binding.source, greatest(known.looked_to, settled)));
+        RETURN;
+    END IF;
+    -- A gap begins with a row: the last one that is settled.
+    exact_from := CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
+
+    SELECT m.evaluator INTO evaluator FROM raxx_detect.methods m WHERE m.method = rule.method;
+    EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', evaluator)
+    INTO candidates USING rule, binding, exact_from, as_of;
+    recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of);
+
+    INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
+    VALUES (rule.rule_id, binding.source, greatest(settled, least(as_of, now()) - binding.lateness), as_of)
+    ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to;
+
+    after := raxx_detect.reading();
+    result.findings_new := result.findings_new + recorded.added;
+    result.findings_updated := result.findings_updated + recorded.changed;
+    result.rows_read := result.rows_read + after.rows_read - before.rows_read;
+    result.covered := range_merge(coalesce(result.covered, 'empty'), tstzrange(settled, as_of, '(]'));
+    IF after.null_rows > before.null_rows THEN
+        notes := notes || format('ignored %s rows of %s with a NULL entity or value', after.null_rows - before.null_rows, binding.source);
+    END IF;
+    IF recorded.withdrawn > 0 THEN
+        notes := notes || format('withdrew %s findings that the rows of %s no longer show', recorded.withdrawn, binding.source);
+    END IF;
+    result.detail := nullif(concat_ws('; ', result.detail, nullif(array_to_string(notes, '; '), '')), '');
+END $$;
+COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
+'Judges what is new in one source of a rule, writes findings and coverage, and adds to the result.';
+
+CREATE FUNCTION raxx_detect.source_trouble(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last_event timestamptz := raxx_detect.last_event(binding, as_of);
+    expected interval := (SELECT k.expected_every FROM raxx_detect.source_kinds k WHERE k.source = binding.source);
+BEGIN
+    IF last_event IS NULL THEN
+        RETURN format('%s has no rows', binding.source);
+    ELSIF last_event < as_of - expected THEN
+        RETURN format('%s has been silent since %s; it should have an event every %s', binding.source, last_event, expected);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.source_trouble(raxx_detect.source_bindings, timestamptz) IS 'Why a source does not allow a verdict (empty or stale), or NULL.';
+
+CREATE FUNCTION raxx_detect.evaluate_rule(rule raxx_detect.rules, as_of timestamptz, result raxx_detect.rule_run)
+RETURNS raxx_detect.rule_run LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    binding raxx_detect.source_bindings;
+    trouble text;
+BEGIN
+    FOR binding IN SELECT b.* FROM raxx_detect.source_bindings b
+                   WHERE b.source = ANY (rule.sources) ORDER BY array_position(rule.sources, b.source) LOOP
+        result := raxx_detect.evaluate_source(rule, binding, as_of, result);
+        trouble := raxx_detect.source_trouble(binding, as_of);
+        IF trouble IS NOT NULL THEN
+            result.outcome := 'no_data';
+            result.detail := concat_ws('; ', result.detail, trouble);
+        END IF;
+    END LOOP;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.evaluate_rule(raxx_detect.rules, timestamptz, raxx_detect.rule_run) IS 'Judges all bound sources of a rule.';
+
+CREATE FUNCTION raxx_detect.record_run(result raxx_detect.rule_run, started_at timestamptz, as_of timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last raxx_detect.rule_runs;
+BEGIN
+    SELECT r.* INTO last FROM raxx_detect.rule_runs r WHERE r.rule_id = result.rule_id ORDER BY r.run_id DESC LIMIT 1;
+    IF (last.state, last.outcome, last.detail) IS NOT DISTINCT FROM (result.state, result.outcome, result.detail)
+       AND result.findings_new = 0 AND result.findings_updated = 0 AND result.rows_read = 0 THEN
+        RETURN;
+    END IF;
+    INSERT INTO raxx_detect.rule_runs (started_at, as_of, rule_id, state, outcome, findings_new, findings_updated, rows_read,
+        covered, elapsed, detail)
+    VALUES (started_at, as_of, result.rule_id, result.state, result.outcome, result.findings_new, result.findings_updated,
+        result.rows_read, result.covered, result.elapsed, result.detail);
+END $$;
+COMMENT ON FUNCTION raxx_detect.record_run(raxx_detect.rule_run, timestamptz, timestamptz) IS 'Writes a run into rule_runs, unless it is like the one before and had nothing to do.';
+
+CREATE FUNCTION raxx_detect.run_rule(rule_id text, as_of timestamptz) RETURNS raxx_detect.rule_run
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    started timestamptz := clock_timestamp();
+    rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
+    result raxx_detect.rule_run := (rule_id, rule.state, 'ok', 0, 0, 0, NULL, NULL, NULL);
+    state text; message text; detail text; hint text;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('raxx_detect'), hashtext(rule_id)) THEN
+        result.outcome := 'busy';
+        result.detail := 'another run is at it';
+        result.elapsed := clock_timestamp() - started;
+        RETURN result;
+    END IF;
+    BEGIN  -- a subtransaction: what fails leaves nothing behind, and the other rules go on
+        rule := raxx_detect.refresh_state(rule_id);
+        result.state := rule.state;
+        IF rule.state IN ('live', 'placeholder') THEN
+            result := raxx_detect.evaluate_rule(rule, as_of, result);
+        ELSE
+            result.outcome := CASE rule.state WHEN 'dormant' THEN 'dormant' ELSE 'skipped' END;
+            result.detail := rule.state_reason;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        result := (rule_id, rule.state, 'error', 0, 0, 0, NULL, NULL,
+            concat_ws(' ', format('%s: %s.', state, message), nullif(detail, ''), nullif(hint, '')));
+    END;
+    result.elapsed := clock_timestamp() - started;
+    PERFORM raxx_detect.record_run(result, started, as_of);
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.run_rule(text, timestamptz) IS 'One rule''s run, in a subtransaction of its own: an error is its outcome, with SQLSTATE, and changes nothing else.';
+
+CREATE FUNCTION raxx_detect.run(rule_id text, as_of timestamptz DEFAULT now()) RETURNS SETOF raxx_detect.rule_run
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM raxx_detect.check_as_of(as_of);
+    RETURN NEXT raxx_detect.run_rule(rule_id, as_of);
+END $$;
+COMMENT ON FUNCTION raxx_detect.run(text, timestamptz) IS
+'Judges everything up to as_of that one rule has not judged yet, and returns one row. as_of must be finite (22023) and the rule known (42704).';
+
+CREATE FUNCTION raxx_detect.run_all(as_of timestamptz DEFAULT now()) RETURNS SETOF raxx_detect.rule_run
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id text;
+BEGIN
+    PERFORM raxx_detect.check_as_of(as_of);
+    FOR id IN SELECT r.rule_id FROM raxx_detect.rules r ORDER BY r.number NULLS LAST, r.rule_id LOOP
+        RETURN NEXT raxx_detect.run_rule(id, as_of);
+    END LOOP;
+    UPDATE raxx_detect.heartbeat SET last_run_at = now(), as_of = run_all.as_of, runs = runs + 1;
+END $$;
+COMMENT ON FUNCTION raxx_detect.run_all(timestamptz) IS
+'Judges everything up to as_of that has not been judged yet, rule by rule, and returns a row for each. A rule that fails says so in its row and does not stop the others. Costs what is new. as_of must be finite (22023).';

@@ -1,0 +1,129 @@
+-- Self-test: each rule's fixtures, through the rule's real path, in a subtransaction that is rolled back.
+
+CREATE TABLE raxx_detect.fixtures (
+    rule_id text NOT NULL REFERENCES raxx_detect.rules,
+    name text NOT NULL,
+    fixture jsonb NOT NULL,
+    PRIMARY KEY (rule_id, name)
+);
+COMMENT ON TABLE raxx_detect.fixtures IS
+'What must fire and what must stay silent. A fixture has start; sources, whose rows have their time as an offset from start (at; with every and until a series, in whose texts {n} is the running number); as_of; and expect, the findings in order of (episode, entity), each with the columns to compare, an episode as two offsets, the end null while it lasts.';
+
+CREATE FUNCTION raxx_detect.fixture_rows(fixture jsonb, source text) RETURNS SETOF jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT replace((r.row - '{at,every,until}'::text[])::text, '{n}', t.n::text)::jsonb || jsonb_build_object('event_time', t.event_time)
+    FROM jsonb_array_elements(fixture -> 'sources' -> source) r(row)
+    CROSS JOIN LATERAL (SELECT (fixture ->> 'start')::timestamptz AS start) s
+    CROSS JOIN LATERAL generate_series(s.start + (r.row ->> 'at')::interval,
+        s.start + coalesce(r.row ->> 'until', r.row ->> 'at')::interval,
+        coalesce(r.row ->> 'every', '1 day')::interval) WITH ORDINALITY t(event_time, n)
+$$;
+COMMENT ON FUNCTION raxx_detect.fixture_rows(jsonb, text) IS 'The rows that a fixture puts into a source, as JSON objects by role.';
+
+CREATE FUNCTION raxx_detect.load_fixture(fixture jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    filled text;
+    target text;
+    roles text;
+BEGIN
+    DELETE FROM raxx_detect.source_bindings;
+    FOR filled IN SELECT jsonb_object_keys(fixture -> 'sources') LOOP
+        target := format('pg_temp.%I', 'raxx_fixture_' || filled);
+        PERFORM raxx_detect.create_source_table(filled, target);
+        SELECT string_agg(format('%I', r.role), ', ' ORDER BY r.position) INTO roles
+        FROM raxx_detect.source_roles r WHERE r.source = filled;
+        EXECUTE format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM raxx_detect.fixture_rows($1, $2) f
+                        CROSS JOIN LATERAL jsonb_populate_record(NULL::%1$s, f) r', target, roles)
+        USING fixture, filled;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION raxx_detect.load_fixture(jsonb) IS 'Puts a fixture''s rows into temporary tables, and binds exactly those. Only for a subtransaction that is rolled back.';
+
+CREATE FUNCTION raxx_detect.observe_fixture(rule raxx_detect.rules, fixture jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    run raxx_detect.rule_run;
+    observed jsonb;
+BEGIN
+    BEGIN
+        -- A copy of the rule, so that its own findings, coverage and locks stay out of it.
+        rule.rule_id := rule.rule_id || ' (self-test)';
+        rule.det_id := rule.det_id || ' (self-test)';
+        rule.number := NULL;
+        rule.state := 'dormant';
+        INSERT INTO raxx_detect.rules SELECT rule.*;
+        PERFORM raxx_detect.load_fixture(fixture);
+        run := raxx_detect.run_rule(rule.rule_id, (fixture ->> 'start')::timestamptz + (fixture ->> 'as_of')::interval);
+        SELECT coalesce(jsonb_agg(to_jsonb(f) || jsonb_build_object('episode', jsonb_build_array(lower(f.episode), upper(f.episode)))
+                                  ORDER BY lower(f.episode), f.entity), '[]') INTO observed
+        FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id;
+        IF run.outcome NOT IN ('ok', 'no_data') THEN
+            observed := to_jsonb(run);
+        END IF;
+        RAISE EXCEPTION USING ERRCODE = 'RX000', MESSAGE = 'this rolls the self-test back';
+    EXCEPTION WHEN SQLSTATE 'RX000' THEN
+        RETURN observed;
+    END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.observe_fixture(raxx_detect.rules, jsonb) IS 'What the rule makes of a fixture: its findings, or the run if it did not end well. Leaves nothing behind.';
+
+CREATE FUNCTION raxx_detect.expected_findings(fixture jsonb) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(jsonb_agg(CASE WHEN NOT e ? 'episode' THEN e ELSE e || jsonb_build_object('episode', jsonb_build_array(
+               s.start + (e -> 'episode' ->> 0)::interval, s.start + (e -> 'episode' ->> 1)::interval)) END ORDER BY position), '[]')
+    FROM jsonb_array_elements(fixture -> 'expect') WITH ORDINALITY x(e, position)
+    CROSS JOIN LATERAL (SELECT (fixture ->> 'start')::timestamptz AS start) s
+$$;
+COMMENT ON FUNCTION raxx_detect.expected_findings(jsonb) IS 'The findings that a fixture expects, with times in place of offsets.';
+
+CREATE FUNCTION raxx_detect.same_findings(expected jsonb, observed jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT jsonb_typeof(observed) = 'array' AND jsonb_array_length(expected) = jsonb_array_length(observed) AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(expected) WITH ORDINALITY x(e, position)
+        CROSS JOIN LATERAL jsonb_each(e) k
+        WHERE observed -> (position - 1)::int -> k.key IS DISTINCT FROM k.value)
+$$;
+COMMENT ON FUNCTION raxx_detect.same_findings(jsonb, jsonb) IS 'Whether there are as many findings as expected, each equal in every column that is expected of it.';
+
+CREATE FUNCTION raxx_detect.run_self_test(only_rule text)
+RETURNS TABLE (rule_id text, fixture text, expected jsonb, observed jsonb, ok boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    rule raxx_detect.rules;
+    f raxx_detect.fixtures;
+    all_ok boolean;
+BEGIN
+    IF only_rule IS NOT NULL THEN
+        PERFORM raxx_detect.find_rule(only_rule);
+    END IF;
+    FOR rule IN SELECT r.* FROM raxx_detect.rules r
+                WHERE (only_rule IS NULL OR r.rule_id = only_rule)
+                  AND EXISTS (SELECT FROM raxx_detect.fixtures x WHERE x.rule_id = r.rule_id)
+                ORDER BY r.number NULLS LAST, r.rule_id LOOP
+        all_ok := true;
+        FOR f IN SELECT x.* FROM raxx_detect.fixtures x WHERE x.rule_id = rule.rule_id ORDER BY x.name LOOP
+            rule_id := rule.rule_id;
+            fixture := f.name;
+            expected := raxx_detect.expected_findings(f.fixture);
+            observed := raxx_detect.observe_fixture(rule, f.fixture);
+            ok := raxx_detect.same_findings(expected, observed);
+            all_ok := all_ok AND ok;
+            RETURN NEXT;
+        END LOOP;
+        IF all_ok THEN
+            UPDATE raxx_detect.rules r SET last_validated = now() WHERE r.rule_id = rule.rule_id;
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION raxx_detect.run_self_test(text) IS 'What raxx_detect.self_test does.';
+
+-- An argument and a result column are both called rule_id, which PL/pgSQL does not allow.
+CREATE FUNCTION raxx_detect.self_test(rule_id text DEFAULT NULL, OUT rule_id text, OUT fixture text, OUT expected jsonb,
+    OUT observed jsonb, OUT ok boolean)
+RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT t.rule_id, t.fixture, t.expected, t.observed, t.ok FROM raxx_detect.run_self_test($1) t
+$$;
+COMMENT ON FUNCTION raxx_detect.self_test(text) IS
+'Runs the fixtures of one rule or of all, each through the rule''s real path and rolled back, and says for each what was expected, what was observed and whether they agree. Sets last_validated of the rules whose fixtures all passed. Error: 42704 unknown rule.';

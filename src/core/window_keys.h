@@ -1,0 +1,64 @@
+// The keys of the current window with their levels and episodes: what velocity and distinct share.
+//
+// A key goes when its last row has left the window. If it has an episode then, it lingers until time has moved on,
+// since a row of the same instant could still continue the episode.
+#pragma once
+
+#include <vector>
+
+#include "core/episodes.h"
+#include "core/key_table.h"
+
+namespace raxx {
+
+class WindowKeys {
+  public:
+    WindowKeys(uint64_t seed, int64_t threshold) : table_(seed), tracker_(threshold) {}
+
+    KeyTable<Level>& table() { return table_; }
+    Level& operator[](uint32_t id) { return table_[id]; }
+
+    void arrive(uint32_t id, Time time, Bytes key) { tracker_.arrive(table_[id], time, key); }
+    void leave(uint32_t id, Time time) {
+        Level& state = table_[id];
+        tracker_.leave(state, time);
+        if (state.rows != 0) return;
+        if (state.idle()) {
+            table_.release(id);
+        } else {
+            lingering_.push_back(id);
+        }
+    }
+
+    // All rows before `time` have come.
+    void advance(Time time) {
+        size_t kept = 0;
+        for (const uint32_t id : lingering_) {
+            if (tracker_.is_over(table_[id], time)) {
+                tracker_.close(table_[id], table_.key(id));
+                table_.release(id);
+            } else if (table_[id].rows == 0 && table_[id].episode != 0) {
+                lingering_[kept++] = id;
+            }
+        }
+        lingering_.resize(kept);
+    }
+
+    // No row will come any more, and all have left.
+    void finish() {
+        table_.for_each([this](uint32_t id) { tracker_.close(table_[id], table_.key(id)); });
+        tracker_.log().sort();
+    }
+
+    Episodes episodes() const { return tracker_.log().view(); }
+    size_t memory() const {
+        return table_.memory() + tracker_.memory() + lingering_.capacity() * sizeof(uint32_t);
+    }
+
+  private:
+    KeyTable<Level> table_;
+    EpisodeTracker tracker_;
+    std::vector<uint32_t> lingering_;
+};
+
+}  // namespace raxx
