@@ -3,22 +3,37 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/lookahead.h"
+
 namespace raxx {
 
 Collector::Collector(const Spec& spec, std::unique_ptr<Evaluation> next)
     : memory_limit_(spec.memory_limit), next_(std::move(next)), keys_(spec.seed), values_(spec.seed) {}
 
 Status Collector::add(const Rows& rows) {
-    for (uint32_t i = 0; i < rows.count; ++i) {
-        TimedRow row = {rows.times[i], 0, 0};
-        if (rows.keys != nullptr) row.key = keys_.find_or_insert(rows.keys[i], keys_.tag(rows.keys[i]));
-        if (rows.values != nullptr) row.value = values_.find_or_insert(rows.values[i], values_.tag(rows.values[i]));
-        rows_.push_back(row);
+    const size_t before = rows_.size();
+    for (uint32_t i = 0; i < rows.count; ++i) rows_.push_back({rows.times[i], 0, 0});
+    TimedRow* added = rows_.data() + before;
+    if (rows.keys != nullptr) {
+        intern(&keys_, rows.keys, rows.count, [&](uint32_t i, uint32_t id) { added[i].key = id; });
+    }
+    if (rows.values != nullptr) {
+        intern(&values_, rows.values, rows.count, [&](uint32_t i, uint32_t id) { added[i].value = id; });
     }
     // The sort needs as much again, and the evaluation behind it something, too.
     return keys_.memory() + values_.memory() + 2 * rows_.size() * sizeof(TimedRow) > memory_limit_ / 2
                ? Status::full
                : Status::ok;
+}
+
+template <class Store>
+void Collector::intern(KeyTable<Interned>* table, const Bytes* texts, uint32_t count, Store&& store) {
+    tags_.resize(count);
+    for (uint32_t i = 0; i < count; ++i) tags_[i] = table->tag(texts[i]);
+    for (uint32_t i = 0; i < count; ++i) {
+        look_ahead(*table, tags_, i);
+        store(i, table->find_or_insert(texts[i], tags_[i]));
+    }
 }
 
 Status Collector::finish() {

@@ -30,11 +30,14 @@ class Collector : public Evaluation {
     static constexpr size_t kRowsAtOnce = 4096;
     static constexpr size_t kBatchesPerCall = 16;
 
+    template <class Store>
+    void intern(KeyTable<Interned>* table, const Bytes* texts, uint32_t count, Store&& store);
     void hand_on(size_t count);
 
     size_t memory_limit_;
     std::unique_ptr<Evaluation> next_;
     KeyTable<Interned> keys_, values_;
+    std::vector<KeyTable<Interned>::Tag> tags_;
     std::vector<TimedRow> rows_;
     std::unique_ptr<RadixSort> sort_;
     size_t handed_on_ = 0;

@@ -26,15 +26,21 @@ using Real = long double;
 // log(1 + t) - t, which is about -t^2 / 2: with r = t / (2 + t), log(1 + t) = 2 (r + r^3 / 3 + r^5 / 5 + ...).
 Real log1p_minus(Real t) {
     if (std::fabs(t) > 0.25L) return std::log1p(t) - t;
+    constexpr int kTerms = 12;
     const Real r = t / (2 + t);
     const Real square = r * r;
     Real sum = 0;
-    Real power = 1;
-    for (int odd = 3; odd < 27; odd += 2) {
-        power *= square;
-        sum += power / static_cast<Real>(odd);
-    }
+    for (int i = kTerms; i > 0; --i) sum = square * (sum + 1 / static_cast<Real>(2 * i + 1));
     return r * (2 * sum - t);
+}
+
+// exp(-t) - 1 + t, which is about t^2 / 2, for t >= 0.
+Real exp_minus(Real t) {
+    if (t > 0.25L) return std::expm1(-t) + t;
+    constexpr int kTerms = 16;
+    Real sum = 0;
+    for (int i = kTerms; i > 1; --i) sum = (1 - sum) * t / static_cast<Real>(i);
+    return sum * t;
 }
 
 // x log(x / expected) + expected - x >= 0. The difference x - expected comes from the caller, who knows it exactly.
@@ -129,33 +135,34 @@ Real integrate(Function&& f) {
     return sum;
 }
 
-// The integral of exp(g) over [0, infinity), where g(0) = 0 and g falls and is concave; slope = -g'(0) and
-// curvature = -g''(0) say where to start looking for the scale on which exp(g) decays.
-template <class Exponent>
-Real integrate_exp(Real slope, Real curvature, Exponent&& g) {
-    Real scale = 1 / (std::max(slope, Real{0}) + std::sqrt(curvature));
-    while (g(scale) < -2) scale /= 2;
-    while (g(scale) > -0.5L) scale *= 2;
-    return scale * integrate([&](Real u) { return std::exp(g(scale * u)); });
+// The integral of exp(-slope w - rest(w)) over [0, infinity): rest is convex, rest(0) = rest'(0) = 0, rest''(0) =
+// curvature. The two say where to start looking for the scale on which the integrand decays.
+template <class Rest>
+Real integrate_decay(Real slope, Real curvature, Rest&& rest) {
+    const auto exponent = [&](Real w) { return slope * w + rest(w); };
+    Real scale = 1 / (slope + std::sqrt(curvature));
+    while (exponent(scale) > 2) scale /= 2;
+    while (exponent(scale) < 0.5L) scale *= 2;
+    return scale * integrate([&](Real u) { return std::exp(-exponent(scale * u)); });
 }
 
 // ---- incomplete gamma functions ------------------------------------------------------------------------------
 
-// P(a, x) for a >= 1 and 0 < x <= a.
+// P(a, x) for a >= 1 and 0 < x <= a; the integrand is exp(-a w) exp(x (1 - exp(-w))).
 Real gamma_lower(Real a, Real x) {
     Real sum;
     if (!sum_of_products(
             0, [=](Real i) { return x / (a + 1 + i); }, &sum))
-        sum = a * integrate_exp(a - x, x, [=](Real w) { return -a * w - x * std::expm1(-w); });
+        sum = a * integrate_decay(a - x, x, [=](Real w) { return x * exp_minus(w); });
     return gamma_prefix(a, x) * sum;
 }
 
-// Q(a, x) for a >= 1 and x > a.
+// Q(a, x) for a >= 1 and x > a; the integrand is exp(-x w) (1 + w)^(a - 1).
 Real gamma_upper(Real a, Real x) {
     Real sum;
     if (!sum_of_products(
             0, [=](Real i) { return (a - 1 - i) / x; }, &sum))
-        sum = x * integrate_exp(x - a + 1, a - 1, [=](Real u) { return -x * u + (a - 1) * std::log1p(u); });
+        sum = x * integrate_decay(x - a + 1, a - 1, [=](Real w) { return (1 - a) * log1p_minus(w); });
     return gamma_prefix(a, x) * (a / x) * sum;
 }
 
@@ -166,10 +173,11 @@ Real gamma_upper_small(Real a, Real x) {
 
 // ---- incomplete beta functions -------------------------------------------------------------------------------
 
-// The integral of exp(-a w) (1 + odds (1 - exp(-w)))^c over [0, infinity), with c odds <= a.
-Real beta_integral(Real a, Real c, Real odds) {
-    return integrate_exp(a - c * odds, c * odds * (1 + odds),
-                         [=](Real w) { return -a * w + c * std::log1p(-odds * std::expm1(-w)); });
+// The integral of exp(-a w) (1 + odds (1 - exp(-w)))^c over [0, infinity), with slope = a - c odds >= 0 and c >= 0.
+Real beta_integral(Real c, Real odds, Real slope) {
+    return integrate_decay(slope, c * odds * (1 + odds), [=](Real w) {
+        return c * odds * exp_minus(w) - c * log1p_minus(-odds * std::expm1(-w));
+    });
 }
 
 // P(X >= k) for X of n trials with success p and failure q, 0 < k <= n, and k above the mean; difference = k - n p.
@@ -178,7 +186,7 @@ Real binomial_above(Real k, Real n, Real p, Real q, Real difference) {
     Real sum;
     if (!sum_of_products(
             0, [=](Real i) { return (n - k - i) / (k + 1 + i) * (p / q); }, &sum))
-        sum = k * beta_integral(k, n - k, p / q);
+        sum = k * beta_integral(n - k, p / q, difference / q);
     return beta_prefix(k, n - k, p, q, difference) * sum;
 }
 
@@ -203,7 +211,7 @@ Real negative_binomial_above(const NegativeBinomial& x, Real k) {
     if (sum_of_products(
             x.fail, [&](Real i) { return (k + x.r + i) / (k + 1 + i) * x.fail; }, &sum))
         return pmf * sum;
-    if (x.r >= 1) return pmf * (k / x.success) * beta_integral(k, x.r - 1, x.odds);
+    if (x.r >= 1) return pmf * (k / x.success) * beta_integral(x.r - 1, x.odds, k - x.mean + x.odds);
     // Integrated by parts, as in gamma_upper_small.
     const auto power = [&](Real v) { return std::expm1(x.r * std::log1p(-x.odds * std::expm1(-v / (k - 1)))); };
     return pmf * (k / x.success / x.mean) * integrate([&](Real v) { return std::exp(-v) * power(v); });
@@ -216,7 +224,7 @@ Real negative_binomial_below(const NegativeBinomial& x, Real k) {
     Real sum;
     if (!sum_of_products(
             0, [&](Real i) { return (k - i) / (k - 1 - i + x.r) / x.fail; }, &sum))
-        sum = (x.r + k) * beta_integral(x.r, k, 1 / x.odds);
+        sum = (x.r + k) * beta_integral(k, 1 / x.odds, (x.mean - k) / x.odds);
     return pmf * sum;
 }
 

@@ -50,18 +50,12 @@ ParamListInfo parameters(TimeRange range, ArrayType* patterns) {
     return list;
 }
 
-// Compiling a plan that is kept for years, for runs that read a minute, is never worth it.
-int without_jit() {
-    const int level = NewGUCNestLevel();
-    set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    return level;
-}
-
 void run(const SourceQuery& query, Receiver* receiver, TimeRange range, ArrayType* patterns) {
     SPIExecuteOptions options = {};
     options.params = parameters(range, patterns);
     options.read_only = true;
     options.dest = as_destination(receiver);
+    const int level = set_planner(query.order != Order::none);
     enter_source_query();
     PG_TRY();
     {
@@ -71,14 +65,14 @@ void run(const SourceQuery& query, Receiver* receiver, TimeRange range, ArrayTyp
     PG_FINALLY();
     { leave_source_query(); }
     PG_END_TRY();
+    AtEOXact_GUC(true, level);
 }
 
 // Reads everything into one evaluation, which lives in `memory`; nullptr if the rows came unordered and were too many
 // to keep. SPI leaves its own memory context behind, hence the switch after the query is made.
 Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns,
                     bool sorted) {
-    const bool whole = range.from == kMinusInfinity;
-    const SourceQuery query = source_query(columns, whole, spec.method == Method::velocity, sorted);
+    const SourceQuery query = source_query(columns, range, spec.method == Method::velocity, sorted);
     spec.order = query.order;
     MemoryContextSwitchTo(memory);
     Evaluation* evaluation = create(spec);
@@ -105,7 +99,6 @@ Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayTy
     MemoryContext caller = CurrentMemoryContext;
     MemoryContext memory = AllocSetContextCreate(caller, "raxx_detect evaluation", ALLOCSET_DEFAULT_SIZES);
     SPI_connect();
-    const int guc_level = without_jit();
 
     Evaluation* evaluation = attempt(memory, columns, spec, range, patterns, false);
     if (evaluation == nullptr) {
@@ -113,7 +106,6 @@ Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayTy
         evaluation = attempt(memory, columns, spec, range, patterns, true);
     }
 
-    AtEOXact_GUC(true, guc_level);
     SPI_finish();
     MemoryContextSwitchTo(caller);
     return evaluation;

@@ -6,11 +6,6 @@
 
 namespace raxx {
 
-struct TimeRange {
-    Time from;  // exclusive
-    Time to;    // inclusive
-};
-
 // What the evaluations of this session have seen, all together.
 struct Reading {
     int64 rows;            // read

@@ -12,6 +12,7 @@ namespace {
 struct Key {
     Oid relation;
     AttrNumber time, key, value, filter;
+    bool has_from, has_to;
 };
 
 // Plans are made when they are first wanted.
@@ -54,7 +55,7 @@ void drop_stale_entries() {
     }
 }
 
-Entry* entry_of(const SourceColumns& columns) {
+Entry* entry_of(const SourceColumns& columns, TimeRange range) {
     if (kept == nullptr) {
         HASHCTL control = {};
         control.keysize = sizeof(Key);
@@ -69,6 +70,8 @@ Entry* entry_of(const SourceColumns& columns) {
     key.key = columns.key.number;
     key.value = columns.value.number;
     key.filter = columns.filter.number;
+    key.has_from = range.from != kMinusInfinity;
+    key.has_to = range.to != kInfinity;
     bool found = false;
     auto* entry = static_cast<Entry*>(hash_search(kept, &key, HASH_ENTER, &found));
     if (!found) {
@@ -89,11 +92,11 @@ SPIPlanPtr prepare(const Key& key, const char* order_by) {
     appendStringInfo(&query, "SELECT t.%s", time);
     if (key.key != 0) appendStringInfo(&query, ", t.%s", column_name(key.relation, key.key));
     if (key.value != 0) appendStringInfo(&query, ", t.%s", column_name(key.relation, key.value));
-    appendStringInfo(&query,
-                     " FROM %s t WHERE t.%s OPERATOR(pg_catalog.>) $1 AND t.%s OPERATOR(pg_catalog.<=) $2",
+    appendStringInfo(&query, " FROM %s t WHERE true",
                      quote_qualified_identifier(get_namespace_name(get_rel_namespace(key.relation)),
-                                                get_rel_name(key.relation)),
-                     time, time);
+                                                get_rel_name(key.relation)));
+    if (key.has_from) appendStringInfo(&query, " AND t.%s OPERATOR(pg_catalog.>) $1", time);
+    if (key.has_to) appendStringInfo(&query, " AND t.%s OPERATOR(pg_catalog.<=) $2", time);
     Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID};
     if (key.filter != 0) {
         appendStringInfo(&query, " AND t.%s::pg_catalog.text OPERATOR(pg_catalog.~~) ANY ($3)",
@@ -144,12 +147,14 @@ bool plan_sorts(SPIPlanPtr plan) {
 
 void choose(Entry* entry, const SourceColumns& columns) {
     if (entry->chosen) return;
+    const int level = set_planner(true);
     if (entry->by_time == nullptr) entry->by_time = prepare(entry->key, " ORDER BY 1");
     entry->has_time_order = !plan_sorts(entry->by_time);
     if (entry->key.key != 0 && groups_entities(columns.key)) {
         if (entry->by_key == nullptr) entry->by_key = prepare(entry->key, " ORDER BY 2, 1");
         entry->has_key_order = !plan_sorts(entry->by_key);
     }
+    AtEOXact_GUC(true, level);
     entry->chosen = true;
 }
 
@@ -209,14 +214,21 @@ SourceColumns find_source_columns(Oid oid, const char* time, const char* key, co
     return columns;
 }
 
-SourceQuery source_query(const SourceColumns& columns, bool whole, bool by_key, bool sorted) {
-    Entry* entry = entry_of(columns);
+SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_key, bool sorted) {
+    Entry* entry = entry_of(columns, range);
     choose(entry, columns);
     const bool key_order = by_key && entry->has_key_order;
-    if (key_order && (whole || !entry->has_time_order)) return {Order::by_key, entry->by_key};
+    if (key_order && (range.from == kMinusInfinity || !entry->has_time_order)) return {Order::by_key, entry->by_key};
     if (sorted || entry->has_time_order) return {Order::by_time, entry->by_time};
     if (entry->unordered == nullptr) entry->unordered = prepare(entry->key, "");
     return {Order::none, entry->unordered};
+}
+
+int set_planner(bool ordered) {
+    const int level = NewGUCNestLevel();
+    set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    if (ordered) set_config_option("enable_sort", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    return level;
 }
 
 void enter_source_query() { ++running; }
