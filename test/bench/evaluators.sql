@@ -12,9 +12,9 @@ SELECT setseed(0.5);
 DROP TABLE IF EXISTS by_time, by_key, timings;
 CREATE TABLE by_time AS
 SELECT '2026-01-01'::timestamptz + (g * 0.25 + (hashint8extended(g, 7) & 1023) / 4096.0) * interval '1 second' AS event_time,
-       CASE WHEN g % 10000 < 40 THEN 'burst-' || g / 10000
-            ELSE 'acct-' || (hashint8extended(g, 1) & 131071) + g % 68929 END COLLATE "C" AS account,
-       'perm-' || CASE WHEN g % 10000 < 40 THEN g % 40 ELSE hashint8extended(g, 2) & 255 END COLLATE "C" AS permission
+       (CASE WHEN g % 10000 < 40 THEN 'burst-' || g / 10000
+             ELSE 'acct-' || (hashint8extended(g, 1) & 131071) + g % 68929 END) COLLATE "C" AS account,
+       ('perm-' || CASE WHEN g % 10000 < 40 THEN g % 40 ELSE hashint8extended(g, 2) & 255 END) COLLATE "C" AS permission
 FROM generate_series(1, :rows) g;
 CREATE TABLE by_key AS SELECT * FROM by_time;
 CREATE INDEX ON by_time (event_time);
@@ -33,7 +33,6 @@ DECLARE
 BEGIN
     FOR c IN SELECT * FROM (VALUES
         ('count(*), index only', 'enable_seqscan', $q$SELECT count(*) FROM by_time$q$),
-        ('count(account), index on time', 'enable_seqscan', $q$SELECT count(account) FROM (SELECT account FROM by_time ORDER BY event_time OFFSET 0) t$q$),
         ('count(*), index only (key, time)', 'enable_seqscan', $q$SELECT count(*) FROM by_key$q$),
         ('gaps: ours', '', $q$SELECT string_agg(round(extract(epoch FROM quantile), 2)::text, ',' ORDER BY hour)
             FROM raxx_detect.gap_quantiles('by_time', 'event_time', 0.999, '-infinity', 'infinity')$q$),
@@ -59,15 +58,14 @@ BEGIN
                 SELECT account, permission, event_time, sum(starts) OVER (PARTITION BY account, permission ORDER BY event_time) AS run
                 FROM (SELECT *, CASE WHEN event_time - lag(event_time) OVER (PARTITION BY account, permission ORDER BY event_time)
                                  < '10 minutes' THEN 0 ELSE 1 END AS starts FROM by_time) s),
+            spans AS (
+                SELECT account, min(event_time) AS starts, max(event_time) + '10 minutes' AS ends FROM runs GROUP BY account, permission, run),
             steps AS (
-                SELECT account, min(event_time) AS at, 1 AS step FROM runs GROUP BY account, permission, run
-                UNION ALL
-                SELECT account, max(event_time) + '10 minutes', -1 FROM runs GROUP BY account, permission, run),
+                SELECT account, at, sum(step) AS step FROM spans CROSS JOIN LATERAL (VALUES (starts, 1), (ends, -1)) v(at, step)
+                GROUP BY account, at),
             levels AS (
-                SELECT account, at, sum(step) OVER (PARTITION BY account ORDER BY at) AS level FROM steps)
-            SELECT count(*) FROM (SELECT level, lag(level) OVER (PARTITION BY account ORDER BY at) AS before
-                                  FROM (SELECT DISTINCT account, at, level FROM levels) l) e
-            WHERE level >= 5 AND coalesce(before, 0) < 5$q$)
+                SELECT step, sum(step) OVER (PARTITION BY account ORDER BY at) AS level FROM steps)
+            SELECT count(*) FROM levels WHERE level >= 5 AND level - step < 5$q$)
         ) v(contender, off, query) LOOP
         IF c.off <> '' THEN PERFORM set_config(c.off, 'off', true); END IF;
         started := clock_timestamp();
@@ -94,8 +92,8 @@ SELECT c.name AS comparison, round(ours.ms) AS "ours, ms", round(expert.ms) AS "
        CASE WHEN ours.result = expert.result THEN 'same' ELSE 'compare: ' || left(ours.result, 40) || ' / ' || left(expert.result, 40) END AS result
 FROM (VALUES (1, 'gaps', 'count(*), index only'),
              (2, 'velocity, (key, time) index', 'count(*), index only (key, time)'),
-             (3, 'velocity, index on time', 'count(account), index on time'),
-             (4, 'distinct, index on time', 'count(account), index on time')) c(position, name, floor)
+             (3, 'velocity, index on time', 'count(*), index only'),
+             (4, 'distinct, index on time', 'count(*), index only')) c(position, name, floor)
 JOIN medians ours ON ours.contender = c.name || ': ours'
 JOIN medians expert ON expert.contender = c.name || ': SQL'
 JOIN medians floor ON floor.contender = c.floor
