@@ -3,6 +3,7 @@
 CREATE TABLE raxx_detect.source_kinds (
     source text PRIMARY KEY,
     position int NOT NULL UNIQUE,
+    rows_called text NOT NULL,
     meaning text NOT NULL,
     expected_every interval  -- how long it may be silent before it counts as stale; NULL: silence is normal
 );
@@ -32,25 +33,25 @@ COMMENT ON TABLE raxx_detect.source_bindings IS 'Which relation stands for a sou
 COMMENT ON COLUMN raxx_detect.source_bindings.lateness IS 'How long after its event_time a row may still be committed and be seen by every run.';
 COMMENT ON COLUMN raxx_detect.source_bindings.judge_from IS 'Rows up to here are history: read as context, never judged.';
 
-INSERT INTO raxx_detect.source_kinds (source, position, expected_every, meaning) VALUES
-    ('passkey_begin_events', 1, '1 day', 'Requests to begin a passkey ceremony.'),
-    ('session_events', 2, '1 day', 'Sessions created.'),
-    ('rbac_denials', 3, NULL, 'Permissions denied to operators.'),
-    ('waitlist_signups', 4, '3 days', 'Sign-ups to the waiting list.'),
-    ('customer_audit_events', 5, NULL, 'The audit log of what happens to customers'' data.'),
-    ('console_audit_events', 6, NULL, 'The audit log of what operators do in the console.'),
-    ('operator_activity', 7, NULL, 'Signs that an operator is at work, from outside the audit log.'),
-    ('error_events', 8, '1 day', 'Errors of the application, by route.'),
-    ('statement_samples', 9, '1 day', 'Snapshots of pg_stat_statements.'),
-    ('dyno_samples', 10, '1 day', 'Dyno-hours per hour, by app.'),
-    ('dyno_restarts', 11, NULL, 'Restarts of dynos.'),
-    ('deploy_events', 12, NULL, 'Deploys, by app.'),
-    ('backtest_results', 13, '7 days', 'Returns of backtests.'),
-    ('stripe_webhook_events', 14, '1 day', 'Calls of the Stripe webhook, and whether their signature held.'),
-    ('outbound_mail_events', 15, '1 day', 'What became of each mail sent.'),
-    ('addon_changes', 16, NULL, 'Changes of add-ons and configuration as they happened.'),
-    ('change_records', 17, NULL, 'Changes of add-ons and configuration as they were recorded.'),
-    ('login_failures', 18, NULL, 'Failed sign-ins with a password.');
+INSERT INTO raxx_detect.source_kinds (source, position, rows_called, expected_every, meaning) VALUES
+    ('passkey_begin_events', 1, 'passkey requests', '1 day', 'Requests to begin a passkey ceremony.'),
+    ('session_events', 2, 'sessions', '1 day', 'Sessions created.'),
+    ('rbac_denials', 3, 'denials', NULL, 'Permissions denied to operators.'),
+    ('waitlist_signups', 4, 'sign-ups', '3 days', 'Sign-ups to the waiting list.'),
+    ('customer_audit_events', 5, 'audit events', NULL, 'The audit log of what happens to customers'' data.'),
+    ('console_audit_events', 6, 'audit events', NULL, 'The audit log of what operators do in the console.'),
+    ('operator_activity', 7, 'signs of activity', NULL, 'Signs that an operator is at work, from outside the audit log.'),
+    ('error_events', 8, 'errors', '1 day', 'Errors of the application, by route.'),
+    ('statement_samples', 9, 'samples', '1 day', 'Snapshots of pg_stat_statements.'),
+    ('dyno_samples', 10, 'samples', '1 day', 'Dyno-hours per hour, by app.'),
+    ('dyno_restarts', 11, 'restarts', NULL, 'Restarts of dynos.'),
+    ('deploy_events', 12, 'deploys', NULL, 'Deploys, by app.'),
+    ('backtest_results', 13, 'results', '7 days', 'Returns of backtests.'),
+    ('stripe_webhook_events', 14, 'webhook calls', '1 day', 'Calls of the Stripe webhook, and whether their signature held.'),
+    ('outbound_mail_events', 15, 'mails', '1 day', 'What became of each mail sent.'),
+    ('addon_changes', 16, 'changes', NULL, 'Changes of add-ons and configuration as they happened.'),
+    ('change_records', 17, 'records', NULL, 'Changes of add-ons and configuration as they were recorded.'),
+    ('login_failures', 18, 'failed sign-ins', NULL, 'Failed sign-ins with a password.');
 
 INSERT INTO raxx_detect.source_roles (source, position, role, type, required, meaning)
 SELECT k.source, 1, 'event_time', 'timestamptz', true, 'When it happened.' FROM raxx_detect.source_kinds k;

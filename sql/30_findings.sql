@@ -81,6 +81,14 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
 $$;
 COMMENT ON FUNCTION raxx_detect.printable(text) IS 'An entity as a sentence may show it: without control characters, at most 80 characters.';
 
+CREATE FUNCTION raxx_detect.in_words(length interval) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(nullif(concat_ws(' ', nullif(s / 86400, 0) || ' d', nullif(s / 3600 % 24, 0) || ' h', nullif(s / 60 % 60, 0) || ' min',
+                                     nullif(s % 60, 0) || ' s'), ''), '0 s')
+    FROM (SELECT floor(extract(epoch FROM length))::bigint AS s) whole
+$$;
+COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence says it, in whole seconds: 1 h 5 min.';
+
 CREATE FUNCTION raxx_detect.record_findings(rule raxx_detect.rules, source text, candidates raxx_detect.candidate[],
     exact_from timestamptz, as_of timestamptz, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

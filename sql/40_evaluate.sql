@@ -56,7 +56,8 @@ BEGIN
         CONTINUE WHEN upper(e.episode) <= exact_from;  -- settled by an earlier run
         RETURN NEXT (e.entity, e.episode, severity, e.peak::float8, threshold::float8, unit, NULL::float8, 'threshold',
             e.sample_size, 1,
-            format('%s: %s %s within %s (threshold %s)', raxx_detect.printable(e.entity), e.peak, unit, window_length, threshold),
+            format('%s: %s %s within %s (threshold %s)', raxx_detect.printable(e.entity), e.peak, unit,
+                raxx_detect.in_words(window_length), threshold),
             jsonb_build_object('window', window_length,
                 'rows', raxx_detect.row_keys(binding, tstzrange(lower(e.episode) - window_length, upper(e.episode)),
                     format('raxx_detect.text_of(t.%I) = $3', entity_column), e.entity)),
@@ -68,7 +69,8 @@ COMMENT ON FUNCTION raxx_detect.burst_candidates(raxx_detect.rules, raxx_detect.
 
 CREATE FUNCTION raxx_detect.evaluate_velocity(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
 RETURNS SETOF raxx_detect.candidate LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT * FROM raxx_detect.burst_candidates(rule, binding, exact_from, as_of, 'velocity', 'threshold', rule.severity, 'rows')
+    SELECT * FROM raxx_detect.burst_candidates(rule, binding, exact_from, as_of, 'velocity', 'threshold', rule.severity,
+        (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = binding.source))
 $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_velocity(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS 'Method velocity: many rows of one entity in a window.';
 
@@ -163,8 +165,8 @@ BEGIN
             matching := '(SELECT p.shape || ''@'' || p.registrable_domain FROM raxx_detect.email_pattern(t.%I::text) p) = $3';
             RETURN NEXT (e.entity, e.episode, rule.severity, e.peak::float8, threshold::float8, 'sign-ups of one shape',
                 chance.p_value, 'threshold', e.sample_size, 1,
-                format('%s sign-ups of the shape %s within %s, a shape of %s %% of the %s before', e.peak,
-                    raxx_detect.printable(e.entity), window_length, round((100 * chance.share)::numeric, 2), rule.params ->> 'shape_history'),
+                format('%s sign-ups of the shape %s within %s; it was the shape of %s %% of them in the %s before', e.peak,
+                    raxx_detect.printable(e.entity), raxx_detect.in_words(window_length), round((100 * chance.share)::numeric, 2), rule.params ->> 'shape_history'),
                 jsonb_build_object('window', window_length, 'share', chance.share, 'history_size', chance.history_size,
                     'rows', raxx_detect.row_keys(binding, period, format(matching, email_column), e.entity)),
                 NULL::text)::raxx_detect.candidate;
@@ -172,7 +174,8 @@ BEGIN
             matching := '(raxx_detect.email_pattern(t.%I::text)).registrable_domain = $3';
             RETURN NEXT (e.entity, e.episode, rule.severity, e.peak::float8, threshold::float8, 'sign-ups of one domain',
                 NULL::float8, 'threshold', e.sample_size, 1,
-                format('%s sign-ups from %s within %s (threshold %s)', e.peak, raxx_detect.printable(e.entity), window_length, threshold),
+                format('%s sign-ups from %s within %s (threshold %s)', e.peak, raxx_detect.printable(e.entity),
+                    raxx_detect.in_words(window_length), threshold),
                 jsonb_build_object('window', window_length,
                     'rows', raxx_detect.row_keys(binding, period, format(matching, email_column), e.entity)),
                 NULL::text)::raxx_detect.candidate;
@@ -225,9 +228,10 @@ BEGIN
         extract(epoch FROM observed)::float8 / 60, extract(epoch FROM allowed)::float8 / 60,
         CASE WHEN in_business THEN 'minutes in business hours' ELSE 'minutes outside business hours' END,
         NULL::float8, 'threshold', CASE WHEN upper_inf(gap) THEN 1 ELSE 2 END, 1,
-        format('%s: no row for %s from %s on%s (more than %s %s business hours)', binding.source,
-            date_trunc('second', upper(measured) - lower(measured)), to_char(lower(gap) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
-            CASE WHEN upper_inf(gap) THEN ', and it goes on' ELSE '' END, allowed, CASE WHEN in_business THEN 'in' ELSE 'outside' END),
+        format('%s: no event for %s%s from %s on (more than %s %s business hours)', binding.source,
+            raxx_detect.in_words(upper(measured) - lower(measured)), CASE WHEN upper_inf(gap) THEN ' and counting,' ELSE '' END,
+            to_char(lower(gap) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), raxx_detect.in_words(allowed),
+            CASE WHEN in_business THEN 'in' ELSE 'outside' END),
         jsonb_build_object('inside_business_hours', inside, 'outside_business_hours', outside,
             'rows', raxx_detect.row_keys(binding, tstzrange(lower(gap), coalesce(upper(gap), as_of) + interval '1 microsecond'), 'true', NULL)),
         -- Whether the hash chain holds across the gap would tell a pause from a deletion; no chain is wired.

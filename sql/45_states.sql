@@ -119,8 +119,8 @@ BEGIN
         FROM unnest(rule.prerequisites) p CROSS JOIN LATERAL raxx_detect.check_prerequisite(p) c WHERE NOT c.holds;
         state := CASE WHEN unmet.number = 0 THEN 'live' WHEN rule.ships = 'placeholder' THEN 'placeholder' ELSE 'dormant' END;
         reason := CASE state
-            WHEN 'live' THEN 'judged by its thresholds'
-            WHEN 'placeholder' THEN 'judged by its thresholds, not by a baseline: ' || unmet.detail
+            WHEN 'live' THEN 'judged by its thresholds; this version keeps no baselines'
+            WHEN 'placeholder' THEN 'judged by its placeholder thresholds. ' || unmet.detail
             ELSE unmet.detail END;
         IF missing <> '{}' AND state <> 'dormant' THEN
             reason := reason || format('; not bound: %s', array_to_string(missing, ', '));

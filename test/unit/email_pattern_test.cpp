@@ -225,7 +225,7 @@ TEST(EmailPattern, SurvivesRandomBytes) {
         "]",    "xn--",     " ",        "\xCC\x88",     "ck"};
     for (int round = 0; round < 20'000; ++round) {
         std::string email;
-        for (unsigned i = random() % 40; i > 0; --i)
+        for (size_t i = random() % 40; i > 0; --i)
             email += random() % 8 == 0 ? std::string(1, static_cast<char>(1 + random() % 255))
                                        : pieces[random() % pieces.size()];
         const EmailPattern pattern = pattern_of(email);

@@ -98,11 +98,11 @@ TEST(KsTest, CountsEveryOrderOfSmallSamples) {
     for (int round = 0; round < 400; ++round) {
         const size_t n = 1 + random() % 5;
         const size_t m = 1 + random() % 6;
-        const unsigned values = 1 + random() % 12;
+        const size_t values = 1 + random() % 12;
         Sample x(n);
         Sample y(m);
-        for (double& value : x) value = random() % values;
-        for (double& value : y) value = random() % values;
+        for (double& value : x) value = static_cast<double>(random() % values);
+        for (double& value : y) value = static_cast<double>(random() % values);
         const KsResult expected = naive_test(x, y);
         const KsResult result = test_of(x, y);
         ASSERT_EQ(result.d, expected.d) << "round " << round;
