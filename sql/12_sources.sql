@@ -235,6 +235,10 @@ BEGIN
             HINT = 'Give how long after its event_time a row may still be committed.';
     END IF;
     matched := raxx_detect.match_columns(source, relation, columns);
+    -- What stands for the source is another thing now: what was settled about the old one does not hold for it.
+    DELETE FROM raxx_detect.coverage c USING raxx_detect.source_bindings b
+    WHERE c.source = source AND b.source = source
+      AND (b.relation, b.columns, b.judge_from) IS DISTINCT FROM (relation, matched, judge_from);
     INSERT INTO raxx_detect.source_bindings AS b (source, relation, columns, lateness, judge_from)
     VALUES (source, relation, matched, lateness, judge_from)
     ON CONFLICT ON CONSTRAINT source_bindings_pkey DO UPDATE
@@ -243,7 +247,7 @@ BEGIN
     RETURN matched;
 END $$;
 COMMENT ON FUNCTION raxx_detect.bind_source(text, regclass, jsonb, timestamptz, interval) IS
-'Says which relation stands for a source, and returns which column plays which role. columns maps roles to column names; a role left out is played by the column of its name, event_time also by created_at. Rows up to judge_from are never judged; a row may be committed up to lateness after its event_time and still be seen by every run. The rules that read the source go live by themselves at the next run. Errors: 42704 unknown source, 42P01 no such relation, 42809 not a relation to read, 42703 no such column, 42804 wrong type, 42501 not permitted, 22023 unknown role.';
+'Says which relation stands for a source, and returns which column plays which role. columns maps roles to column names; a role left out is played by the column of its name, event_time also by created_at. Rows up to judge_from are never judged; a row may be committed up to lateness after its event_time and still be seen by every run. The rules that read the source go live by themselves at the next run, which judges a source that was bound to something else before from its beginning. Errors: 42704 unknown source, 42P01 no such relation, 42809 not a relation to read, 42703 no such column, 42804 wrong type, 42501 not permitted, 22023 unknown role.';
 
 CREATE FUNCTION raxx_detect.unbind_source(source text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

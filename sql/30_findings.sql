@@ -90,7 +90,7 @@ $$;
 COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence says it, in whole seconds: 1 h 5 min.';
 
 CREATE FUNCTION raxx_detect.record_findings(rule raxx_detect.rules, source text, candidates raxx_detect.candidate[],
-    exact_from timestamptz, as_of timestamptz, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
+    exact_from timestamptz, as_of timestamptz, first_look boolean, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -152,7 +152,11 @@ BEGIN
         seen := seen || new.finding_id;
     END LOOP;
 
-    -- Findings of the stretch just evaluated that the rows no longer show: late rows filled the gap, or rows went.
+    -- Findings of the stretch just evaluated that the rows no longer show: late rows filled the gap, or rows went. (At
+    -- a first look at a relation there are none but those of another relation, which it cannot refute.)
+    IF first_look THEN
+        RETURN;
+    END IF;
     FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
                WHERE f.rule_id = rule.rule_id AND f.source = source AND f.finding_id <> ALL (seen)
                  AND f.episode && tstzrange(exact_from, as_of, '(]') LOOP
@@ -168,5 +172,5 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz) IS
+COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, boolean) IS
 'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and untouched findings that the rows no longer show are withdrawn. Candidates are the truth for what lies after exact_from.';

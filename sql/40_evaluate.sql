@@ -41,7 +41,7 @@ COMMENT ON FUNCTION raxx_detect.like_patterns(jsonb) IS 'Globs such as *:admin a
 CREATE FUNCTION raxx_detect.burst_candidates(rule raxx_detect.rules, binding raxx_detect.source_bindings,
     exact_from timestamptz, as_of timestamptz, method text, threshold_name text, severity raxx_detect.severity, unit text,
     globs jsonb DEFAULT NULL)
-RETURNS SETOF raxx_detect.candidate LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
@@ -68,21 +68,21 @@ COMMENT ON FUNCTION raxx_detect.burst_candidates(raxx_detect.rules, raxx_detect.
 'Candidates of one burst condition: method velocity or distinct, its threshold in the named parameter, on rows whose value matches the globs, if any.';
 
 CREATE FUNCTION raxx_detect.evaluate_velocity(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
-RETURNS SETOF raxx_detect.candidate LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT * FROM raxx_detect.burst_candidates(rule, binding, exact_from, as_of, 'velocity', 'threshold', rule.severity,
         (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = binding.source))
 $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_velocity(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS 'Method velocity: many rows of one entity in a window.';
 
 CREATE FUNCTION raxx_detect.evaluate_distinct(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
-RETURNS SETOF raxx_detect.candidate LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT * FROM raxx_detect.burst_candidates(rule, binding, exact_from, as_of, 'distinct', 'threshold', rule.severity,
         'distinct values of ' || (rule.params ->> 'value'))
 $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_distinct(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS 'Method distinct: many distinct values of one entity in a window.';
 
 CREATE FUNCTION raxx_detect.evaluate_distinct_velocity(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
-RETURNS SETOF raxx_detect.candidate LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WITH conditions AS MATERIALIZED (
         SELECT * FROM raxx_detect.burst_candidates(rule, binding, exact_from, as_of, 'velocity', 'elevated_threshold',
             rule.severity, 'denials of elevated permissions', rule.params -> 'elevated')
@@ -141,7 +141,7 @@ COMMENT ON FUNCTION raxx_detect.shape_p_value(raxx_detect.source_bindings, name,
 'How surprising is it that so many of the sign-ups in the period share the shape (entity)? P(X >= k) of the binomial distribution at the share (k0 + 1) / (n0 + 2) that the shape had of all sign-ups in the history before the period (Laplace''s rule of succession).';
 
 CREATE FUNCTION raxx_detect.evaluate_pattern(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
-RETURNS SETOF raxx_detect.candidate LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
@@ -241,7 +241,7 @@ COMMENT ON FUNCTION raxx_detect.gap_candidate(raxx_detect.rules, raxx_detect.sou
 'The candidate of one gap, or NULL where it is not too long. A gap across the edge of business hours is measured by its parts inside and outside.';
 
 CREATE FUNCTION raxx_detect.evaluate_gap(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
-RETURNS SETOF raxx_detect.candidate LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     shortest interval := least((rule.params ->> 'business_gap')::interval, (rule.params ->> 'off_hours_gap')::interval);

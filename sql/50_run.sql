@@ -95,7 +95,8 @@ BEGIN
     SELECT m.evaluator INTO evaluator FROM raxx_detect.methods m WHERE m.method = rule.method;
     EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', evaluator)
     INTO candidates USING rule, binding, exact_from, as_of;
-    recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of);
+    recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of,
+        known.rule_id IS NULL);
 
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
     VALUES (rule.rule_id, binding.source, greatest(settled, least(as_of, now()) - binding.lateness), as_of)
@@ -169,8 +170,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.record_run(raxx_detect.rule_run, timestamptz, timestamptz) IS 'Writes a run into rule_runs, unless it is like the one before and had nothing to do.';
 
+-- Without JIT: the planner cannot know that candidates are few, and would compile what runs for microseconds.
 CREATE FUNCTION raxx_detect.run_rule(rule_id text, as_of timestamptz) RETURNS raxx_detect.rule_run
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_variable
 DECLARE
     started timestamptz := clock_timestamp();
