@@ -84,40 +84,18 @@ bool is_dns_name(std::string_view text) {
     return length > 0 && !(ascii && length > kLongestLabel);
 }
 
-using PslString = std::unique_ptr<char, decltype(&psl_free_string)>;
-
-// In lower case and Unicode's compatibility form; null where libpsl cannot. At most kLongestDomain bytes.
-PslString psl_lower(std::string_view text) {
-    char buffer[kLongestDomain + 1];
-    assign(text, buffer);
-    char* lowered = nullptr;
-    if (psl_str_to_utf8lower(buffer, "utf-8", nullptr, &lowered) != PSL_SUCCESS) lowered = nullptr;
-    return {lowered, psl_free_string};
-}
-
-// libpsl (0.21) leaks a result above 255 bytes, which 8 characters can reach: U+FDFA grows 11 times, and nothing
-// grows more. So the length is found out in pieces that are too short for it. A seam between two pieces may hide
-// two bytes.
-bool lowers_to_too_much(std::string_view text) {
-    constexpr size_t kPiece = 21;
-    constexpr size_t kSeams = kLongestDomain / (kPiece - 3);
-    size_t sum = 0;
-    while (!text.empty()) {
-        size_t length = std::min(text.size(), kPiece);
-        while (length < text.size() && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
-        const PslString lowered = psl_lower(text.substr(0, length));
-        if (lowered == nullptr) return true;
-        sum += std::strlen(lowered.get());
-        text.remove_prefix(length);
-    }
-    return sum > kLongestDomain - 2 * kSeams;
-}
-
+// Lower case in Unicode's compatibility form. That turns full-width characters into ordinary ones, '.', '@' and '/'
+// among them, and makes some names eleven times as long: what comes back is checked like what came.
 bool lower_utf8(std::string_view text, char (&domain)[sizeof EmailPattern::domain]) {
-    const PslString lowered = psl_lower(text);
-    // Full-width characters became ordinary ones, among them '.', '@' and '/'.
-    if (lowered == nullptr || !is_dns_name(lowered.get())) return false;
-    assign(lowered.get(), domain);
+    assign(text, domain);
+    char* lowered = nullptr;
+    const psl_error_t outcome = psl_str_to_utf8lower(domain, "utf-8", nullptr, &lowered);
+    const std::unique_ptr<char, decltype(&psl_free_string)> owner(lowered, psl_free_string);
+    domain[0] = '\0';
+    if (outcome != PSL_SUCCESS || lowered == nullptr) return false;
+    const std::string_view name = lowered;
+    if (name.size() > kLongestDomain || !is_dns_name(name)) return false;
+    assign(name, domain);
     return true;
 }
 
@@ -127,8 +105,7 @@ bool normal_domain(std::string_view text, char (&domain)[sizeof EmailPattern::do
     domain[0] = '\0';
     if (text.ends_with('.')) text.remove_suffix(1);
     if (text.empty() || text.size() > kLongestDomain) return false;
-    if (!std::all_of(text.begin(), text.end(), is_ascii))
-        return is_utf8(text) && !lowers_to_too_much(text) && lower_utf8(text, domain);
+    if (!std::all_of(text.begin(), text.end(), is_ascii)) return is_utf8(text) && lower_utf8(text, domain);
     if (!is_dns_name(text) && !is_host_literal(text)) return false;
     *std::transform(text.begin(), text.end(), domain, lower) = '\0';
     return true;

@@ -5,8 +5,9 @@
 // added up where it ends soon, and otherwise it is one of the integrals behind the incomplete functions
 // (DLMF 8.2, 8.17), by the double exponential formula (H. Takahasi, M. Mori, "Double exponential formulas for
 // numerical integration", Publ. RIMS 9, 1974): some 130 evaluations whatever the size of the arguments. What is
-// summed or integrated is positive everywhere. The tail that does not contain the mean is computed and the other
-// one is its complement, so that the subtraction never loses more than a digit.
+// summed or integrated is positive everywhere. Of the two tails the one without the mean is computed and the other
+// is its complement, so that the subtraction never loses more than a digit; only where the pmf falls from the start
+// (r or df / 2 below 1), the upper tail can be small below the mean, and is always computed itself.
 #include "core/tails.h"
 
 #include <algorithm>
@@ -19,6 +20,8 @@
 namespace raxx {
 namespace {
 
+// With a mantissa of 64 bits the results are off by some 1e-15; where a long double is only a double, by some
+// 1e-12.
 using Real = long double;
 
 // ---- Loader's saddle-point form ------------------------------------------------------------------------------
@@ -52,7 +55,10 @@ Real deviance(Real x, Real expected, Real difference) {
 // log(Gamma(x + 1)) minus Stirling's formula, for x > 0.
 Real stirling_error(Real x) {
     Real sum = 0;
-    for (; x < 16; x += 1) sum += (x + 0.5L) * std::log1p(1 / x) - 1;
+    while (x < 16) {
+        sum += (x + 0.5L) * std::log1p(1 / x) - 1;
+        x += 1;
+    }
     constexpr Real kCoefficients[] = {1 / 12.0L,    -1 / 360.0L,       1 / 1260.0L,
                                       -1 / 1680.0L, 1 / 1188.0L,       -691 / 360360.0L,
                                       1 / 156.0L,   -3617 / 122400.0L, 43867 / 244188.0L};
@@ -85,7 +91,7 @@ Real beta_prefix(Real a, Real b, Real x, Real y, Real difference) {
 // 1 + r(0) + r(0) r(1) + ... where from each i on no ratio is above max(r(i), last). False when that takes long, or
 // when a ratio is negative (there the sum is no longer the tail).
 template <class Ratio>
-bool sum_of_products(Real last, Ratio&& ratio, Real* result) {
+bool sum_of_products(Real* result, Real last, Ratio&& ratio) {
     constexpr int kMostTerms = 512;
     Real sum = 1;
     Real term = 1;
@@ -151,8 +157,7 @@ Real integrate_decay(Real slope, Real curvature, Rest&& rest) {
 // P(a, x) for a >= 1 and 0 < x <= a; the integrand is exp(-a w) exp(x (1 - exp(-w))).
 Real gamma_lower(Real a, Real x) {
     Real sum;
-    if (!sum_of_products(
-            0, [=](Real i) { return x / (a + 1 + i); }, &sum))
+    if (!sum_of_products(&sum, 0, [=](Real i) { return x / (a + 1 + i); }))
         sum = a * integrate_decay(a - x, x, [=](Real w) { return x * exp_minus(w); });
     return gamma_prefix(a, x) * sum;
 }
@@ -160,8 +165,7 @@ Real gamma_lower(Real a, Real x) {
 // Q(a, x) for a >= 1 and x > a; the integrand is exp(-x w) (1 + w)^(a - 1).
 Real gamma_upper(Real a, Real x) {
     Real sum;
-    if (!sum_of_products(
-            0, [=](Real i) { return (a - 1 - i) / x; }, &sum))
+    if (!sum_of_products(&sum, 0, [=](Real i) { return (a - 1 - i) / x; }))
         sum = x * integrate_decay(x - a + 1, a - 1, [=](Real w) { return (1 - a) * log1p_minus(w); });
     return gamma_prefix(a, x) * (a / x) * sum;
 }
@@ -184,8 +188,7 @@ Real beta_integral(Real c, Real odds, Real slope) {
 Real binomial_above(Real k, Real n, Real p, Real q, Real difference) {
     if (k == n) return std::exp(n * (p < 0.5L ? std::log(p) : std::log1p(-q)));
     Real sum;
-    if (!sum_of_products(
-            0, [=](Real i) { return (n - k - i) / (k + 1 + i) * (p / q); }, &sum))
+    if (!sum_of_products(&sum, 0, [=](Real i) { return (n - k - i) / (k + 1 + i) * (p / q); }))
         sum = k * beta_integral(n - k, p / q, difference / q);
     return beta_prefix(k, n - k, p, q, difference) * sum;
 }
@@ -208,8 +211,7 @@ Real negative_binomial_above(const NegativeBinomial& x, Real k) {
     if (k == 1) return -std::expm1(-x.r * std::log1p(x.odds));
     const Real pmf = negative_binomial_pmf(x, k);
     Real sum;
-    if (sum_of_products(
-            x.fail, [&](Real i) { return (k + x.r + i) / (k + 1 + i) * x.fail; }, &sum))
+    if (sum_of_products(&sum, x.fail, [&](Real i) { return (k + x.r + i) / (k + 1 + i) * x.fail; }))
         return pmf * sum;
     if (x.r >= 1) return pmf * (k / x.success) * beta_integral(x.r - 1, x.odds, k - x.mean + x.odds);
     // Integrated by parts, as in gamma_upper_small.
@@ -222,8 +224,7 @@ Real negative_binomial_below(const NegativeBinomial& x, Real k) {
     if (k == 0) return std::exp(-x.r * std::log1p(x.odds));
     const Real pmf = negative_binomial_pmf(x, k);
     Real sum;
-    if (!sum_of_products(
-            0, [&](Real i) { return (k - i) / (k - 1 - i + x.r) / x.fail; }, &sum))
+    if (!sum_of_products(&sum, 0, [&](Real i) { return (k - i) / (k - 1 - i + x.r) / x.fail; }))
         sum = (x.r + k) * beta_integral(k, 1 / x.odds, (x.mean - k) / x.odds);
     return pmf * sum;
 }

@@ -2,8 +2,8 @@
 // seen?
 //
 // Relative error at most 1e-11 wherever the result is at least 1e-300 (below, results fade to 0), for counts and
-// degrees of freedom up to 1e9, and less than 0.1 ms a call. All throw a Failure when an argument is outside its
-// range. The methods and their sources are at the top of tails.cpp.
+// degrees of freedom up to 1e9, and no call takes longer for a large argument than for a middling one. All throw a
+// Failure when an argument is outside its range. The methods and their sources are at the top of tails.cpp.
 #pragma once
 
 #include "core/failure.h"

@@ -42,21 +42,18 @@ Bytes keep(Receiver* receiver, Bytes bytes) {
         receiver->used += bytes.size;
     } else {
         copy = static_cast<unsigned char*>(MemoryContextAllocHuge(receiver->scratch, bytes.size));
+        receiver->used = kBufferBytes;  // enough for one batch
     }
     memcpy(copy, bytes.data, bytes.size);
     return {copy, bytes.size};
 }
 
-// A text that lies in the row as it is, the most common kind, without a detour.
+// The bytes of a value, kept. A text that lies in the row as it is, the most common kind, goes without a detour.
 Bytes take(Receiver* receiver, Column* column, Datum value) {
     const auto* varlena = reinterpret_cast<struct varlena*>(DatumGetPointer(value));
-    if (column->image == Image::text && !VARATT_IS_EXTENDED(varlena)) {
-        return keep(receiver, {reinterpret_cast<const unsigned char*>(VARDATA(varlena)),
-                               static_cast<uint32_t>(VARSIZE(varlena) - VARHDRSZ)});
-    }
-    if (column->image == Image::text && VARATT_IS_SHORT(varlena)) {
-        return keep(receiver, {reinterpret_cast<const unsigned char*>(VARDATA_SHORT(varlena)),
-                               static_cast<uint32_t>(VARSIZE_SHORT(varlena) - VARHDRSZ_SHORT)});
+    if (column->image == Image::text && !VARATT_IS_EXTERNAL(varlena) && !VARATT_IS_COMPRESSED(varlena)) {
+        return keep(receiver, {reinterpret_cast<const unsigned char*>(VARDATA_ANY(varlena)),
+                               static_cast<uint32_t>(VARSIZE_ANY_EXHDR(varlena))});
     }
     if (column->image == Image::by_value) {
         return keep(receiver, {reinterpret_cast<const unsigned char*>(&value), sizeof value});
