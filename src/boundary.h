@@ -33,7 +33,7 @@ enum class Status {
     ok,
     more,     // not finished: call again (lets the caller look for a cancel in between)
     full,     // collected rows no longer fit: read again, ordered by time
-    stopped,  // the caller's stop function said so; nothing was computed
+    stopped,  // the caller's stop function said so: look for a cancel, and call again if there is none
     failed,   // see the Error
 };
 
@@ -52,6 +52,7 @@ struct Spec {
     double quantile;      // gap_quantiles: which, in [0, 1]
     size_t memory_limit;  // bytes the evaluation may hold before it gives up (Status::full or an error)
     uint64_t seed;        // keys the hash tables, so that nobody can choose colliding entities
+    bool (*stop)();       // asked now and then while sorting; may be null
 };
 
 // Rows as columns. keys: not for gaps; values: only for distinct. Times are finite.
@@ -62,15 +63,19 @@ struct Rows {
     const Bytes* values;
 };
 
-// Sorted by (start, key bytes). [starts, ends): the condition holds at the start and no longer at the end.
-// gaps: key empty, peak and rows 0.
+// [start, end): the condition holds at the start and no longer at the end. Of a gap: no key, peak and rows 0.
+struct Episode {
+    Time start;
+    Time end;
+    int64_t peak;  // the largest number seen in one window
+    int64_t rows;  // rows that took part: those in (start - window, end)
+    Bytes key;
+};
+
+// Sorted by (start, key bytes).
 struct Episodes {
     size_t count;
-    const Time* starts;
-    const Time* ends;
-    const int64_t* peaks;  // the largest number seen in one window
-    const int64_t* rows;   // rows that took part: those in (start - window, end)
-    const Bytes* keys;
+    const Episode* items;
 };
 
 struct HourlyGaps {

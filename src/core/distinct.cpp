@@ -8,7 +8,7 @@
 namespace raxx {
 
 Distinct::Distinct(const Spec& spec)
-    : window_(spec.window), keys_(spec.seed, spec.threshold), pairs_(spec.seed) {}
+    : window_(spec.window), stop_(spec.stop), keys_(spec.seed, spec.threshold), pairs_(spec.seed) {}
 
 Status Distinct::add(const Rows& rows) {
     KeyTable<Level>& table = keys_.table();
@@ -38,8 +38,13 @@ void Distinct::arrive(Time now, Bytes key, uint32_t key_tag, Bytes value) {
 }
 
 Status Distinct::finish() {
-    while (!fifo_.empty()) leave_front();
-    keys_.finish();
+    for (size_t left = 0; left < kRowsPerStep && !fifo_.empty(); ++left) {
+        last_left_ = fifo_.front().time;
+        leave_front();
+    }
+    keys_.advance(later(last_left_, window_));
+    if (!fifo_.empty()) return Status::more;
+    keys_.finish(stop_);
     return Status::ok;
 }
 

@@ -32,6 +32,8 @@ class Distinct : public Evaluation {
     Bytes pair_of(uint32_t key_id, Bytes value);
 
     Time window_;
+    bool (*stop_)();
+    Time last_left_ = kMinusInfinity;
     WindowKeys keys_;
     KeyTable<Pair> pairs_;
     Fifo fifo_;

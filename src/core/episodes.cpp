@@ -2,52 +2,38 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
+
+#include "core/failure.h"
 
 namespace raxx {
 
 void EpisodeLog::append(Time start, Time end, int64_t peak, int64_t rows, Bytes key) {
-    starts_.push_back(start);
-    ends_.push_back(end);
-    peaks_.push_back(peak);
-    rows_.push_back(rows);
-    key_bytes_.insert(key_bytes_.end(), key.data, key.data + key.size);
-    key_offsets_.push_back(key_bytes_.size());
+    episodes_.push_back({start, end, peak, rows, keep(key)});
 }
 
-void EpisodeLog::sort() {
-    const size_t count = starts_.size();
-    std::vector<Bytes> keys(count);
-    for (size_t i = 0, begin = 0; i < count; begin = key_offsets_[i++]) {
-        keys[i] = {key_bytes_.data() + begin, static_cast<uint32_t>(key_offsets_[i] - begin)};
+Bytes EpisodeLog::keep(Bytes key) {
+    if (key.size == 0) return {reinterpret_cast<const unsigned char*>(""), 0};
+    if (key.size > block_left_) {
+        block_left_ = std::max<size_t>(kBlockBytes, key.size);
+        blocks_.push_back(std::make_unique_for_overwrite<unsigned char[]>(block_left_));
+        block_bytes_ += block_left_;
+        next_ = blocks_.back().get();
     }
-    std::vector<size_t> order(count);
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-        if (starts_[a] != starts_[b]) return starts_[a] < starts_[b];
-        const int compared = std::memcmp(keys[a].data, keys[b].data, std::min(keys[a].size, keys[b].size));
-        return compared != 0 ? compared < 0 : keys[a].size < keys[b].size;
+    const Bytes kept = {next_, key.size};
+    std::memcpy(next_, key.data, key.size);
+    next_ += key.size;
+    block_left_ -= key.size;
+    return kept;
+}
+
+void EpisodeLog::sort(bool (*stop)()) {
+    uint32_t compared = 0;
+    std::sort(episodes_.begin(), episodes_.end(), [&](const Episode& a, const Episode& b) {
+        if (++compared % 65536 == 0 && stop != nullptr && stop()) throw Stopped{};
+        if (a.start != b.start) return a.start < b.start;
+        const int order = std::memcmp(a.key.data, b.key.data, std::min(a.key.size, b.key.size));
+        return order != 0 ? order < 0 : a.key.size < b.key.size;
     });
-    const auto reorder = [&](auto& column) {
-        auto sorted = column;
-        for (size_t i = 0; i < count; ++i) sorted[i] = column[order[i]];
-        column.swap(sorted);
-    };
-    reorder(starts_);
-    reorder(ends_);
-    reorder(peaks_);
-    reorder(rows_);
-    reorder(keys);
-    keys_.swap(keys);
-}
-
-Episodes EpisodeLog::view() const {
-    return {keys_.size(), starts_.data(), ends_.data(), peaks_.data(), rows_.data(), keys_.data()};
-}
-
-size_t EpisodeLog::memory() const {
-    return starts_.capacity() * (2 * sizeof(Time) + 2 * sizeof(int64_t) + sizeof(size_t) + sizeof(Bytes)) +
-           key_bytes_.capacity();
 }
 
 EpisodeTracker::EpisodeTracker(int64_t threshold)

@@ -6,6 +6,7 @@
 // ends when a later row, or the end of the input, shows that no row of the same instant lifted it again.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "core/fence.h"
@@ -20,20 +21,24 @@ struct Level {
     bool idle() const { return rows == 0 && episode == 0; }
 };
 
-// The finished episodes, as columns.
+// The finished episodes. Their keys' bytes lie in blocks that never move.
 class EpisodeLog {
   public:
     void append(Time start, Time end, int64_t peak, int64_t rows, Bytes key);
-    void sort();  // by (start, key bytes); ends the appending
-    Episodes view() const;
-    size_t memory() const;
+    void sort(bool (*stop)());  // by (start, key bytes); throws Stopped, and can be called again then
+    Episodes view() const { return {episodes_.size(), episodes_.data()}; }
+    size_t memory() const { return episodes_.capacity() * sizeof(Episode) + block_bytes_; }
 
   private:
-    std::vector<Time> starts_, ends_;
-    std::vector<int64_t> peaks_, rows_;
-    std::vector<size_t> key_offsets_;
-    std::vector<unsigned char> key_bytes_;
-    std::vector<Bytes> keys_;  // filled by sort()
+    static constexpr size_t kBlockBytes = size_t{64} * 1024;
+
+    Bytes keep(Bytes key);
+
+    std::vector<Episode> episodes_;
+    std::vector<std::unique_ptr<unsigned char[]>> blocks_;
+    unsigned char* next_ = nullptr;  // in the last block
+    size_t block_left_ = 0;
+    size_t block_bytes_ = 0;
 };
 
 class EpisodeTracker {

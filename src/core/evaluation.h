@@ -6,6 +6,9 @@
 
 namespace raxx {
 
+// About what finish() does in one call: some milliseconds' work.
+constexpr size_t kRowsPerStep = 100000;
+
 class Evaluation {
   public:
     virtual ~Evaluation() = default;

@@ -20,7 +20,7 @@ Status Gaps::add(const Rows& rows) {
 }
 
 Status Gaps::finish() {
-    log_.sort();
+    log_.sort(stop_);
     return Status::ok;
 }
 

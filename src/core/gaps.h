@@ -12,7 +12,7 @@ namespace raxx {
 
 class Gaps : public Evaluation {
   public:
-    explicit Gaps(const Spec& spec) : longer_than_(spec.window) {}
+    explicit Gaps(const Spec& spec) : longer_than_(spec.window), stop_(spec.stop) {}
     Status add(const Rows& rows) override;
     Status finish() override;
     Episodes episodes() const override { return log_.view(); }
@@ -20,6 +20,7 @@ class Gaps : public Evaluation {
 
   private:
     Time longer_than_;
+    bool (*stop_)();
     Time last_ = kMinusInfinity;
     EpisodeLog log_;
 };

@@ -59,9 +59,8 @@ Real stirling_error(Real x) {
         sum += (x + 0.5L) * std::log1p(1 / x) - 1;
         x += 1;
     }
-    constexpr Real kCoefficients[] = {1 / 12.0L,    -1 / 360.0L,       1 / 1260.0L,
-                                      -1 / 1680.0L, 1 / 1188.0L,       -691 / 360360.0L,
-                                      1 / 156.0L,   -3617 / 122400.0L, 43867 / 244188.0L};
+    constexpr Real kCoefficients[] = {1 / 12.0L,   -1 / 360.0L,      1 / 1260.0L, -1 / 1680.0L,
+                                      1 / 1188.0L, -691 / 360360.0L, 1 / 156.0L,  -3617 / 122400.0L};
     const Real step = 1 / (x * x);
     Real power = 1 / x;
     for (const Real coefficient : kCoefficients) {
@@ -88,10 +87,11 @@ Real beta_prefix(Real a, Real b, Real x, Real y, Real difference) {
 
 // ---- the sum: term by term, or as an integral ----------------------------------------------------------------
 
-// 1 + r(0) + r(0) r(1) + ... where from each i on no ratio is above max(r(i), last). False when that takes long, or
-// when a ratio is negative (there the sum is no longer the tail).
+// 1 + r(0) + r(0) r(1) + ... False when that takes long, or when a ratio is negative (there the sum is no longer
+// the tail). What is left out is at most term * r / (1 - r) where the ratios fall, and a few times that where they
+// rise.
 template <class Ratio>
-bool sum_of_products(Real* result, Real last, Ratio&& ratio) {
+bool sum_of_products(Real* result, Ratio&& ratio) {
     constexpr int kMostTerms = 512;
     Real sum = 1;
     Real term = 1;
@@ -100,8 +100,7 @@ bool sum_of_products(Real* result, Real last, Ratio&& ratio) {
         if (next < 0) return false;
         term *= next;
         sum += term;
-        const Real bound = std::max(next, last);
-        if (bound < 1 && term * bound < 1e-20L * sum * (1 - bound)) {
+        if (next < 1 && term * next < 1e-20L * sum * (1 - next)) {
             *result = sum;
             return true;
         }
@@ -141,15 +140,12 @@ Real integrate(Function&& f) {
     return sum;
 }
 
-// The integral of exp(-slope w - rest(w)) over [0, infinity): rest is convex, rest(0) = rest'(0) = 0, rest''(0) =
-// curvature. The two say where to start looking for the scale on which the integrand decays.
+// The integral of exp(-slope w - rest(w)) over [0, infinity): rest is convex and at most curvature w^2 / 2, and
+// nearly that where it matters. So the exponent is about 1 where w is 1 / (slope + sqrt(curvature)).
 template <class Rest>
 Real integrate_decay(Real slope, Real curvature, Rest&& rest) {
-    const auto exponent = [&](Real w) { return slope * w + rest(w); };
-    Real scale = 1 / (slope + std::sqrt(curvature));
-    while (exponent(scale) > 2) scale /= 2;
-    while (exponent(scale) < 0.5L) scale *= 2;
-    return scale * integrate([&](Real u) { return std::exp(-exponent(scale * u)); });
+    const Real scale = 1 / (slope + std::sqrt(curvature));
+    return scale * integrate([&](Real u) { return std::exp(-slope * (scale * u) - rest(scale * u)); });
 }
 
 // ---- incomplete gamma functions ------------------------------------------------------------------------------
@@ -157,7 +153,7 @@ Real integrate_decay(Real slope, Real curvature, Rest&& rest) {
 // P(a, x) for a >= 1 and 0 < x <= a; the integrand is exp(-a w) exp(x (1 - exp(-w))).
 Real gamma_lower(Real a, Real x) {
     Real sum;
-    if (!sum_of_products(&sum, 0, [=](Real i) { return x / (a + 1 + i); }))
+    if (!sum_of_products(&sum, [=](Real i) { return x / (a + 1 + i); }))
         sum = a * integrate_decay(a - x, x, [=](Real w) { return x * exp_minus(w); });
     return gamma_prefix(a, x) * sum;
 }
@@ -165,7 +161,7 @@ Real gamma_lower(Real a, Real x) {
 // Q(a, x) for a >= 1 and x > a; the integrand is exp(-x w) (1 + w)^(a - 1).
 Real gamma_upper(Real a, Real x) {
     Real sum;
-    if (!sum_of_products(&sum, 0, [=](Real i) { return (a - 1 - i) / x; }))
+    if (!sum_of_products(&sum, [=](Real i) { return (a - 1 - i) / x; }))
         sum = x * integrate_decay(x - a + 1, a - 1, [=](Real w) { return (1 - a) * log1p_minus(w); });
     return gamma_prefix(a, x) * (a / x) * sum;
 }
@@ -188,7 +184,7 @@ Real beta_integral(Real c, Real odds, Real slope) {
 Real binomial_above(Real k, Real n, Real p, Real q, Real difference) {
     if (k == n) return std::exp(n * (p < 0.5L ? std::log(p) : std::log1p(-q)));
     Real sum;
-    if (!sum_of_products(&sum, 0, [=](Real i) { return (n - k - i) / (k + 1 + i) * (p / q); }))
+    if (!sum_of_products(&sum, [=](Real i) { return (n - k - i) / (k + 1 + i) * (p / q); }))
         sum = k * beta_integral(n - k, p / q, difference / q);
     return beta_prefix(k, n - k, p, q, difference) * sum;
 }
@@ -211,8 +207,7 @@ Real negative_binomial_above(const NegativeBinomial& x, Real k) {
     if (k == 1) return -std::expm1(-x.r * std::log1p(x.odds));
     const Real pmf = negative_binomial_pmf(x, k);
     Real sum;
-    if (sum_of_products(&sum, x.fail, [&](Real i) { return (k + x.r + i) / (k + 1 + i) * x.fail; }))
-        return pmf * sum;
+    if (sum_of_products(&sum, [&](Real i) { return (k + x.r + i) / (k + 1 + i) * x.fail; })) return pmf * sum;
     if (x.r >= 1) return pmf * (k / x.success) * beta_integral(x.r - 1, x.odds, k - x.mean + x.odds);
     // Integrated by parts, as in gamma_upper_small.
     const auto power = [&](Real v) { return std::expm1(x.r * std::log1p(-x.odds * std::expm1(-v / (k - 1)))); };
@@ -224,7 +219,7 @@ Real negative_binomial_below(const NegativeBinomial& x, Real k) {
     if (k == 0) return std::exp(-x.r * std::log1p(x.odds));
     const Real pmf = negative_binomial_pmf(x, k);
     Real sum;
-    if (!sum_of_products(&sum, 0, [&](Real i) { return (k - i) / (k - 1 - i + x.r) / x.fail; }))
+    if (!sum_of_products(&sum, [&](Real i) { return (k - i) / (k - 1 - i + x.r) / x.fail; }))
         sum = (x.r + k) * beta_integral(k, 1 / x.odds, (x.mean - k) / x.odds);
     return pmf * sum;
 }
@@ -273,7 +268,6 @@ double binomial_tail(int64_t k, int64_t n, double p) {
     const Real success = p;
     const Real failure = 1 - success;
     const Real difference = -std::fma(trials, success, -least);
-    if (k == 1) return probability(-std::expm1(trials * std::log1p(-success)));
     if (difference >= 0) return probability(binomial_above(least, trials, success, failure, difference));
     return probability(1 - binomial_above(trials - least + 1, trials, failure, success, 1 - difference));
 }

@@ -7,7 +7,8 @@
 
 namespace raxx {
 
-VelocityByTime::VelocityByTime(const Spec& spec) : window_(spec.window), keys_(spec.seed, spec.threshold) {}
+VelocityByTime::VelocityByTime(const Spec& spec)
+    : window_(spec.window), stop_(spec.stop), keys_(spec.seed, spec.threshold) {}
 
 Status VelocityByTime::add(const Rows& rows) {
     KeyTable<Level>& table = keys_.table();
@@ -29,8 +30,13 @@ Status VelocityByTime::add(const Rows& rows) {
 }
 
 Status VelocityByTime::finish() {
-    while (!fifo_.empty()) leave_front();
-    keys_.finish();
+    for (size_t left = 0; left < kRowsPerStep && !fifo_.empty(); ++left) {
+        last_left_ = fifo_.front().time;
+        leave_front();
+    }
+    keys_.advance(later(last_left_, window_));
+    if (!fifo_.empty()) return Status::more;
+    keys_.finish(stop_);
     return Status::ok;
 }
 
@@ -51,7 +57,8 @@ void VelocityByTime::leave_front() {
     keys_.leave(row.id, later(row.time, window_));
 }
 
-VelocityByKey::VelocityByKey(const Spec& spec) : window_(spec.window), tracker_(spec.threshold) {}
+VelocityByKey::VelocityByKey(const Spec& spec)
+    : window_(spec.window), stop_(spec.stop), tracker_(spec.threshold) {}
 
 Status VelocityByKey::add(const Rows& rows) {
     for (uint32_t i = 0; i < rows.count; ++i) {
@@ -73,7 +80,7 @@ Status VelocityByKey::add(const Rows& rows) {
 
 Status VelocityByKey::finish() {
     end_key();
-    tracker_.log().sort();
+    tracker_.log().sort(stop_);
     return Status::ok;
 }
 

@@ -26,6 +26,8 @@ class VelocityByTime : public Evaluation {
     void leave_front();
 
     Time window_;
+    bool (*stop_)();
+    Time last_left_ = kMinusInfinity;
     WindowKeys keys_;
     Fifo fifo_;
     std::vector<KeyTable<Level>::Tag> tags_;
@@ -45,6 +47,7 @@ class VelocityByKey : public Evaluation {
     void end_key();
 
     Time window_;
+    bool (*stop_)();
     std::vector<unsigned char> key_;
     Level state_;
     Fifo fifo_;

@@ -45,9 +45,9 @@ class WindowKeys {
     }
 
     // No row will come any more, and all have left.
-    void finish() {
+    void finish(bool (*stop)()) {
         table_.for_each([this](uint32_t id) { tracker_.close(table_[id], table_.key(id)); });
-        tracker_.log().sort();
+        tracker_.log().sort(stop);
     }
 
     Episodes episodes() const { return tracker_.log().view(); }

@@ -84,8 +84,9 @@ void return_episodes(FunctionCallInfo fcinfo, const Evaluation* evaluation, Colu
     const Episodes episodes = evaluation_episodes(evaluation);
     for (size_t i = 0; i < episodes.count; ++i) {
         CHECK_FOR_INTERRUPTS();
-        Datum values[] = {text_of(*key, episodes.keys[i]), range_of(episodes.starts[i], episodes.ends[i]),
-                          Int64GetDatum(episodes.peaks[i]), Int64GetDatum(episodes.rows[i])};
+        const Episode& episode = episodes.items[i];
+        Datum values[] = {text_of(*key, episode.key), range_of(episode.start, episode.end),
+                          Int64GetDatum(episode.peak), Int64GetDatum(episode.rows)};
         const bool nulls[] = {false, false, false, false};
         tuplestore_putvalues(result->setResult, result->setDesc, values, const_cast<bool*>(nulls));
         MemoryContextReset(row_memory);
@@ -170,9 +171,10 @@ RAXX_FUNCTION(raxx_gaps) {
     const Episodes gaps = evaluation_episodes(evaluation);
     for (size_t i = 0; i < gaps.count; ++i) {
         CHECK_FOR_INTERRUPTS();
-        Datum values[] = {range_of(gaps.starts[i], gaps.ends[i]),
-                          DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(gaps.ends[i]),
-                                              TimestampTzGetDatum(gaps.starts[i]))};
+        const Episode& gap = gaps.items[i];
+        Datum values[] = {range_of(gap.start, gap.end),
+                          DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(gap.end),
+                                              TimestampTzGetDatum(gap.start))};
         bool nulls[] = {false, false};
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

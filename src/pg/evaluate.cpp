@@ -81,8 +81,8 @@ Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, Tim
     if (!flush(receiver)) return nullptr;
     Error error;
     Status status = Status::more;
-    while (status == Status::more) {
-        CHECK_FOR_INTERRUPTS();
+    while (status == Status::more || status == Status::stopped) {
+        CHECK_FOR_INTERRUPTS();  // an interrupt that is no cancel only delays
         status = evaluation_finish(evaluation, &error);
         check(status, error);
     }
@@ -96,6 +96,7 @@ const Reading& session_reading() { return reading; }
 Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns) {
     spec.memory_limit = static_cast<size_t>(memory_limit_mb) << 20;
     spec.seed = hash_seed();
+    spec.stop = interrupted;
     MemoryContext caller = CurrentMemoryContext;
     MemoryContext memory = AllocSetContextCreate(caller, "raxx_detect evaluation", ALLOCSET_DEFAULT_SIZES);
     SPI_connect();

@@ -43,8 +43,6 @@ Numbers numbers_argument(FunctionCallInfo fcinfo, int number) {
     return numbers;
 }
 
-bool interrupted() { return InterruptPending != 0; }
-
 int64* counts_of(ArrayType* state) {
     if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] != kPlaces || ARR_HASNULL(state) || ARR_ELEMTYPE(state) != INT8OID) {
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("not a state of the benford aggregate"),

@@ -13,7 +13,7 @@ namespace raxx::test {
 namespace {
 
 Spec spec_of(Method method, Order order, Time window, int64_t threshold) {
-    return {method, order, window, threshold, 0.999, size_t{1} << 30, 0x5eed};
+    return {method, order, window, threshold, 0.999, size_t{1} << 30, 0x5eed, nullptr};
 }
 
 // What counts at an instant: the rows in (t - window, t], or their distinct values.
@@ -28,10 +28,10 @@ int64_t level_at(const Stream& rows, Method method, Time t, Time window) {
     return method == Method::distinct ? static_cast<int64_t>(distinct.size()) : count;
 }
 
-std::vector<Episode> naive(const Stream& stream, const Spec& spec) {
+std::vector<Found> naive(const Stream& stream, const Spec& spec) {
     std::map<std::string, Stream> by_key;
     for (const Row& row : stream) by_key[row.key].push_back(row);
-    std::vector<Episode> result;
+    std::vector<Found> result;
     for (const auto& [key, rows] : by_key) {
         std::set<Time> instants;
         for (const Row& row : rows) instants.insert({row.time, later(row.time, spec.window)});
@@ -45,14 +45,14 @@ std::vector<Episode> naive(const Stream& stream, const Spec& spec) {
                 result.back().end = t;
             }
         }
-        for (Episode& episode : result) {
+        for (Found& episode : result) {
             if (episode.key != key) continue;
             episode.rows = std::count_if(rows.begin(), rows.end(), [&](const Row& row) {
                 return row.time > earlier(episode.start, spec.window) && row.time < episode.end;
             });
         }
     }
-    std::sort(result.begin(), result.end(), [](const Episode& a, const Episode& b) {
+    std::sort(result.begin(), result.end(), [](const Found& a, const Found& b) {
         return std::tie(a.start, a.key) < std::tie(b.start, b.key);
     });
     return result;
@@ -93,21 +93,21 @@ INSTANTIATE_TEST_SUITE_P(All, Evaluators, testing::Values(Method::velocity, Meth
 TEST(Velocity, AnEpisodeGoesOnThroughAnInstantAtWhichOneRowLeavesAndAnotherComes) {
     const Stream stream = {{0, "k", ""}, {5, "k", ""}, {10, "k", ""}};
     EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
-              (std::vector<Episode>{{5, 15, 2, 3, "k"}}));
+              (std::vector<Found>{{5, 15, 2, 3, "k"}}));
 }
 
 TEST(Velocity, AMicrosecondMoreThanTheWindowEndsIt) {
     const Stream stream = {{0, "k", ""}, {5, "k", ""}, {11, "k", ""}};
     EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
-              (std::vector<Episode>{{5, 10, 2, 2, "k"}, {11, 15, 2, 2, "k"}}));
+              (std::vector<Found>{{5, 10, 2, 2, "k"}, {11, 15, 2, 2, "k"}}));
 }
 
 TEST(Velocity, TheEndOfTimeDoesNotWrap) {
     const Stream stream = {{kLastTime - 1, "k", ""}, {kLastTime, "k", ""}};
     EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
-              (std::vector<Episode>{{kLastTime, kInfinity, 2, 2, "k"}}));
+              (std::vector<Found>{{kLastTime, kInfinity, 2, 2, "k"}}));
     EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, INT64_MAX, 2), stream, 1),
-              (std::vector<Episode>{{kLastTime, kInfinity, 2, 2, "k"}}));
+              (std::vector<Found>{{kLastTime, kInfinity, 2, 2, "k"}}));
 }
 
 // A hundred thousand rows with keys that come and go: the hash tables grow and give ids to other keys.
@@ -116,7 +116,7 @@ TEST(Evaluation, MemoryFollowsTheWindowAndNotTheStream) {
     for (const Method method : {Method::velocity, Method::distinct}) {
         Error error{};
         Evaluation* evaluation = evaluation_create(
-            {method, Order::by_time, 1000, 3, 0, size_t{4} << 20, 1}, &error);
+            {method, Order::by_time, 1000, 3, 0, size_t{4} << 20, 1, nullptr}, &error);
         for (int batch = 0; batch < 250; ++batch) {
             std::vector<Time> times;
             std::vector<std::string> names;
@@ -146,9 +146,37 @@ TEST(Evaluation, BatchesMakeNoDifference) {
     }
 }
 
+bool stopping = false;
+
+TEST(Evaluation, FinishesInStepsAndCanBeStoppedWhileItSorts) {
+    Error error{};
+    Spec spec = spec_of(Method::velocity, Order::by_time, 1'000'000, 1);
+    spec.stop = [] { return stopping; };
+    Evaluation* evaluation = evaluation_create(spec, &error);
+    std::vector<Time> times(150'000);
+    std::vector<std::string> names(times.size());
+    std::vector<Bytes> keys(times.size());
+    for (size_t i = 0; i < times.size(); ++i) {
+        times[i] = static_cast<Time>(i);
+        names[i] = "key-" + std::to_string(i * 7919 % times.size());
+        keys[i] = {reinterpret_cast<const unsigned char*>(names[i].data()), static_cast<uint32_t>(names[i].size())};
+    }
+    const Rows rows = {static_cast<uint32_t>(times.size()), times.data(), keys.data(), nullptr};
+    ASSERT_EQ(evaluation_add(evaluation, rows, &error), Status::ok);
+    EXPECT_EQ(evaluation_finish(evaluation, &error), Status::more);
+    stopping = true;
+    EXPECT_EQ(evaluation_finish(evaluation, &error), Status::stopped);
+    stopping = false;
+    EXPECT_EQ(evaluation_finish(evaluation, &error), Status::ok);
+    const Episodes episodes = evaluation_episodes(evaluation);
+    ASSERT_EQ(episodes.count, times.size());
+    for (size_t i = 0; i < episodes.count; ++i) ASSERT_EQ(episodes.items[i].start, static_cast<Time>(i));
+    evaluation_free(evaluation);
+}
+
 TEST(Evaluation, SaysSoWhenTheWindowDoesNotFitTheMemoryLimit) {
     Error error{};
-    Evaluation* evaluation = evaluation_create({Method::velocity, Order::by_time, kInfinity, 3, 0, 100'000, 1}, &error);
+    Evaluation* evaluation = evaluation_create({Method::velocity, Order::by_time, kInfinity, 3, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
     EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::failed);
@@ -159,7 +187,7 @@ TEST(Evaluation, SaysSoWhenTheWindowDoesNotFitTheMemoryLimit) {
 
 TEST(Evaluation, AsksForOrderedRowsWhenUnorderedOnesDoNotFit) {
     Error error{};
-    Evaluation* evaluation = evaluation_create({Method::velocity, Order::none, 10, 3, 0, 100'000, 1}, &error);
+    Evaluation* evaluation = evaluation_create({Method::velocity, Order::none, 10, 3, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
     EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::full);
@@ -169,7 +197,7 @@ TEST(Evaluation, AsksForOrderedRowsWhenUnorderedOnesDoNotFit) {
 TEST(Gaps, AreThoseLongerThanAskedFor) {
     const Stream stream = {{0, "", ""}, {10, "", ""}, {21, "", ""}, {21, "", ""}, {40, "", ""}};
     EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, 10, 1), stream, 2),
-              (std::vector<Episode>{{10, 21, 0, 0, ""}, {21, 40, 0, 0, ""}}));
+              (std::vector<Found>{{10, 21, 0, 0, ""}, {21, 40, 0, 0, ""}}));
     EXPECT_TRUE(evaluate(spec_of(Method::gaps, Order::by_time, 10, 1), {}, 2).empty());
 }
 

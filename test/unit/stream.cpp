@@ -26,7 +26,7 @@ Bytes bytes_of(const std::string& text) {
 
 }  // namespace
 
-std::vector<Episode> evaluate(const Spec& spec, const Stream& stream, size_t batch) {
+std::vector<Found> evaluate(const Spec& spec, const Stream& stream, size_t batch) {
     Error error{};
     Evaluation* evaluation = evaluation_create(spec, &error);
     if (evaluation == nullptr) {
@@ -49,10 +49,11 @@ std::vector<Episode> evaluate(const Spec& spec, const Stream& stream, size_t bat
     }
     EXPECT_EQ(status, Status::ok) << error.message;
     const Episodes found = evaluation_episodes(evaluation);
-    std::vector<Episode> result;
+    std::vector<Found> result;
     for (size_t i = 0; i < found.count; ++i) {
-        result.push_back({found.starts[i], found.ends[i], found.peaks[i], found.rows[i],
-                          std::string(reinterpret_cast<const char*>(found.keys[i].data), found.keys[i].size)});
+        const Episode& episode = found.items[i];
+        result.push_back({episode.start, episode.end, episode.peak, episode.rows,
+                          std::string(reinterpret_cast<const char*>(episode.key.data), episode.key.size)});
     }
     evaluation_free(evaluation);
     return result;

@@ -18,16 +18,16 @@ struct Row {
 };
 using Stream = std::vector<Row>;
 
-struct Episode {
+struct Found {
     Time start;
     Time end;
     int64_t peak;
     int64_t rows;
     std::string key;
-    bool operator==(const Episode&) const = default;
+    bool operator==(const Found&) const = default;
 };
 
-inline void PrintTo(const Episode& episode, std::ostream* out) {
+inline void PrintTo(const Found& episode, std::ostream* out) {
     *out << "[" << episode.start << "," << episode.end << ") peak " << episode.peak << " rows " << episode.rows
          << " of '" << episode.key << "'";
 }
@@ -49,6 +49,6 @@ inline std::string name_of(uint64_t number) {
 Stream random_stream(std::mt19937_64& random, const Shape& shape);
 
 // Runs an evaluation through the boundary, in batches of the given size.
-std::vector<Episode> evaluate(const Spec& spec, const Stream& stream, size_t batch);
+std::vector<Found> evaluate(const Spec& spec, const Stream& stream, size_t batch);
 
 }  // namespace raxx::test

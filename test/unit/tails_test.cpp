@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
+#include <cctype>
 #include <cmath>
 #include <fstream>
 #include <limits>
