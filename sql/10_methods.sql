@@ -32,7 +32,7 @@ CREATE FUNCTION raxx_detect.episodes(method text, relation regclass, event_time 
     OUT entity text, OUT episode tstzrange, OUT peak bigint, OUT sample_size bigint)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_episodes' LANGUAGE C VOLATILE ROWS 10;
 COMMENT ON FUNCTION raxx_detect.episodes(text, regclass, name, name, name, name, text[], interval, bigint, timestamptz, timestamptz) IS
-'Episodes by method: velocity (rows), distinct (distinct values of the value column) or email_pattern (rows by the registrable domain, and by the shape at that domain, of the entity column, which holds e-mail addresses). filter: a column, or NULL for none; only rows in which it is LIKE any of patterns count. sample_size: the rows that took part. Otherwise as raxx_detect.velocity_episodes, without the NOTICE: raxx_detect.reading() has the counts.';
+'Episodes by method: velocity (rows), distinct (distinct values of the value column) or email_pattern (rows by the registrable domain, and by the shape at that domain, of the entity column, which holds e-mail addresses). filter: a column, or NULL for none; only rows in which it is LIKE any of patterns count. sample_size: the rows in the window that held the peak. Otherwise as raxx_detect.velocity_episodes, without the NOTICE: raxx_detect.reading() has the counts.';
 
 CREATE FUNCTION raxx_detect.reading(OUT rows_read bigint, OUT null_rows bigint, OUT infinite_times bigint)
 RETURNS record AS 'MODULE_PATHNAME', 'raxx_reading' LANGUAGE C VOLATILE;

@@ -112,9 +112,9 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
                        (SELECT count(*) FROM generate_series(1, least(length(name), 200) - 1) i
                         WHERE strpos(lower(c), lower(substr(name, i, 2))) > 0)::float8 / greatest(length(c), length(name)) AS likeness
                 FROM unnest(candidates) c) scored
-          ORDER BY likeness DESC, candidate LIMIT 3) best
+          WHERE likeness > 0 ORDER BY likeness DESC, candidate LIMIT 3) best
 $$;
-COMMENT ON FUNCTION raxx_detect.nearest(text, text[]) IS 'The three candidates most like the name, by shared pairs of letters, for the HINT of an error.';
+COMMENT ON FUNCTION raxx_detect.nearest(text, text[]) IS 'The up to three candidates most like the name, by shared pairs of letters, for the HINT of an error; NULL if none is.';
 
 CREATE FUNCTION raxx_detect.require_source(source text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -123,10 +123,10 @@ BEGIN
         RETURN;
     END IF;
     RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-        MESSAGE = format('unknown source %L', coalesce(source, 'NULL')),
+        MESSAGE = format('unknown source %L', left(source, 100)),
         DETAIL = 'The sources are listed in raxx_detect.sources.',
-        HINT = format('The nearest are %s.', coalesce(raxx_detect.nearest(source,
-            ARRAY(SELECT k.source FROM raxx_detect.source_kinds k)), 'all in raxx_detect.sources'));
+        HINT = coalesce('The nearest are ' || raxx_detect.nearest(source, ARRAY(SELECT k.source FROM raxx_detect.source_kinds k)) || '.',
+                        'None has a name like it.');
 END $$;
 COMMENT ON FUNCTION raxx_detect.require_source(text) IS 'Raises 42704 unless the source exists.';
 

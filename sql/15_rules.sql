@@ -85,10 +85,10 @@ BEGIN
     SELECT r.* INTO rule FROM raxx_detect.rules r WHERE r.rule_id = find_rule.rule_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-            MESSAGE = format('unknown rule %L', coalesce(rule_id, 'NULL')),
+            MESSAGE = format('unknown rule %L', left(rule_id, 100)),
             DETAIL = 'The rules are listed in raxx_detect.status.',
-            HINT = format('The nearest are %s.', coalesce(raxx_detect.nearest(rule_id,
-                ARRAY(SELECT r.rule_id FROM raxx_detect.rules r)), 'all in raxx_detect.status'));
+            HINT = coalesce('The nearest are ' || raxx_detect.nearest(rule_id, ARRAY(SELECT r.rule_id FROM raxx_detect.rules r)) || '.',
+                            'None has a name like it.');
     END IF;
     RETURN rule;
 END $$;
@@ -124,8 +124,10 @@ BEGIN
                     IF jsonb_typeof(element) <> 'number' OR number <= parameter.minimum THEN wrong := 'is not a number above the minimum'; END IF;
                 WHEN parameter.type = 'time' THEN
                     PERFORM (element #>> '{}')::time;
+                    IF jsonb_typeof(element) <> 'string' THEN wrong := 'is not a text'; END IF;
                 WHEN parameter.type = 'time_zone' THEN
                     PERFORM timezone(element #>> '{}', now());
+                    IF jsonb_typeof(element) <> 'string' THEN wrong := 'is not a text'; END IF;
             END CASE;
         EXCEPTION WHEN data_exception THEN
             wrong := 'is not of type ' || parameter.type;

@@ -33,9 +33,9 @@ COMMENT ON TABLE raxx_detect.detection_findings IS 'What was found. A rule''s en
 COMMENT ON COLUMN raxx_detect.detection_findings.entity IS 'Whom or what it is about; longer texts are cut at 200 characters and told apart by a hash.';
 COMMENT ON COLUMN raxx_detect.detection_findings.episode IS 'When the condition held: [start, end), without an end while it lasts.';
 COMMENT ON COLUMN raxx_detect.detection_findings.observed IS 'The peak, in the unit: for bursts the most in one window, for gaps minutes.';
-COMMENT ON COLUMN raxx_detect.detection_findings.sample_size IS 'How many rows took part.';
+COMMENT ON COLUMN raxx_detect.detection_findings.sample_size IS 'How many rows the peak was made of.';
 COMMENT ON COLUMN raxx_detect.detection_findings.evidence IS 'Bounded: keys of rows and times, not copies of their contents.';
-COMMENT ON COLUMN raxx_detect.detection_findings.occurrences IS 'How many conditions and episodes the finding joins.';
+COMMENT ON COLUMN raxx_detect.detection_findings.occurrences IS 'How many of the rule''s conditions held during the episode; evidence names them.';
 COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found only after rows came later than their source''s lateness.';
 
 CREATE TABLE raxx_detect.deliveries (
@@ -59,7 +59,7 @@ CREATE TYPE raxx_detect.candidate AS (
     p_value float8,
     fired_by text,
     sample_size bigint,
-    occurrences int,
+    conditions text[],
     summary text,
     evidence jsonb,
     verdict text
@@ -76,7 +76,7 @@ COMMENT ON FUNCTION raxx_detect.bounded_entity(text) IS 'The entity as a finding
 CREATE FUNCTION raxx_detect.printable(entity text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN entity = '' THEN '(empty)'
-                WHEN length(clean) <= 80 THEN clean ELSE left(clean, 79) || '...' END
+                WHEN length(clean) <= 80 THEN clean ELSE left(clean, 77) || '...' END
     FROM (SELECT regexp_replace(left(entity, 200), '[[:cntrl:]]', '?', 'g') AS clean) c
 $$;
 COMMENT ON FUNCTION raxx_detect.printable(text) IS 'An entity as a sentence may show it: without control characters, at most 80 characters.';
@@ -89,67 +89,78 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
 $$;
 COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence says it, in whole seconds: 1 h 5 min.';
 
+CREATE FUNCTION raxx_detect.continued(c raxx_detect.candidate, old raxx_detect.detection_findings) RETURNS raxx_detect.candidate
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    c.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));
+    c.conditions := ARRAY(SELECT DISTINCT x FROM unnest(c.conditions || ARRAY(
+        SELECT jsonb_array_elements_text(old.evidence -> 'conditions'))) x ORDER BY x);
+    IF (old.severity, old.observed, old.sample_size) >= (c.severity, c.observed, c.sample_size) THEN
+        c.severity := old.severity; c.observed := old.observed; c.sample_size := old.sample_size;
+        c.threshold := old.threshold; c.unit := old.unit; c.p_value := old.p_value; c.fired_by := old.fired_by;
+        c.summary := old.summary; c.evidence := old.evidence; c.verdict := old.verdict;
+    END IF;
+    RETURN c;
+END $$;
+COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.detection_findings) IS
+'The candidate joined with what is known of its episode from before: the whole episode, all conditions, told by the worse half. What is joined is a maximum, so that it does not matter where the halves were cut.';
+
 CREATE FUNCTION raxx_detect.record_findings(rule raxx_detect.rules, source text, candidates raxx_detect.candidate[],
     exact_from timestamptz, as_of timestamptz, first_look boolean, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     c raxx_detect.candidate;
-    ids bigint[];
-    seen bigint[] := '{}';
     old raxx_detect.detection_findings;
-    new raxx_detect.detection_findings;
+    kept raxx_detect.detection_findings;
+    seen bigint[] := '{}';
+    condition text;
 BEGIN
     added := 0; changed := 0; withdrawn := 0;
     FOR c IN SELECT * FROM unnest(candidates) u ORDER BY u.entity, lower(u.episode) LOOP
         c.entity := raxx_detect.bounded_entity(c.entity);
-        SELECT array_agg(f.finding_id ORDER BY lower(f.episode), f.finding_id) INTO ids
-        FROM raxx_detect.detection_findings f
-        WHERE f.rule_id = rule.rule_id AND f.source = source AND f.entity = c.entity AND f.episode && c.episode;
-        IF ids IS NULL THEN
-            new := NULL;
-            new.episode := c.episode; new.severity := c.severity; new.observed := c.observed;
-            new.occurrences := c.occurrences;
-        ELSE
-            SELECT f.* INTO old FROM raxx_detect.detection_findings f WHERE f.finding_id = ids[1];
-            DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = ANY (ids[2:]);
-            new := old;
-            -- What lies before exact_from was settled by earlier runs; from there on the candidate is the truth.
+        kept := NULL;
+        FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
+                   WHERE f.rule_id = rule.rule_id AND f.source = source AND f.entity = c.entity AND f.episode && c.episode
+                   ORDER BY lower(f.episode), f.finding_id LOOP
+            -- Runs before this one judged what lies before exact_from; from there on the candidate is the truth.
             IF lower(old.episode) < exact_from THEN
-                new.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));
-                new.observed := greatest(old.observed, c.observed);
-                new.occurrences := greatest(old.occurrences, c.occurrences);
-                c.sample_size := greatest(old.sample_size, c.sample_size);
-            ELSE
-                new.episode := c.episode; new.observed := c.observed; new.occurrences := c.occurrences;
+                c := raxx_detect.continued(c, old);
             END IF;
-            new.severity := greatest(old.severity, c.severity);  -- severity never falls by itself
+            c.severity := greatest(c.severity, old.severity);  -- severity never falls by itself
+            IF kept.finding_id IS NULL THEN
+                kept := old;
+            ELSE
+                DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id;
+                kept.updated_at := NULL;  -- is another than it was
+            END IF;
+        END LOOP;
+        condition := CASE WHEN upper(c.episode) <= as_of THEN 'cleared' ELSE 'firing' END;
+        IF condition = 'firing' THEN
+            c.episode := tstzrange(lower(c.episode), NULL);
         END IF;
-        new.condition := CASE WHEN upper(new.episode) <= as_of THEN 'cleared' ELSE 'firing' END;
-        IF new.condition = 'firing' THEN
-            new.episode := tstzrange(lower(new.episode), NULL);
-        END IF;
-        IF ids IS NULL THEN
+        IF kept.finding_id IS NULL THEN
             INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode,
                 observed, threshold, unit, p_value, fired_by, sample_size, summary, evidence, verdict, condition,
                 occurrences, escalation_owner)
-            VALUES (rule.rule_id, rule.det_id, rule.category, source, new.severity, c.entity, new.episode,
-                new.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size, c.summary, c.evidence, c.verdict,
-                new.condition, new.occurrences, rule.escalation_owner)
-            RETURNING finding_id INTO new.finding_id;
+            VALUES (rule.rule_id, rule.det_id, rule.category, source, c.severity, c.entity, c.episode,
+                c.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size, c.summary,
+                c.evidence || jsonb_build_object('conditions', c.conditions), c.verdict, condition,
+                cardinality(c.conditions), rule.escalation_owner)
+            RETURNING finding_id INTO kept.finding_id;
             added := added + 1;
-        ELSIF (old.episode, old.observed, old.severity, old.condition, old.sample_size, old.occurrences)
-              IS DISTINCT FROM (new.episode, new.observed, new.severity, new.condition, c.sample_size, new.occurrences)
-              OR cardinality(ids) > 1 THEN
+        ELSIF kept.updated_at IS NULL
+              OR (kept.episode, kept.severity, kept.observed, kept.sample_size, kept.condition, kept.occurrences)
+                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.sample_size, condition, cardinality(c.conditions)) THEN
             UPDATE raxx_detect.detection_findings f
-            SET episode = new.episode, observed = new.observed, severity = new.severity, condition = new.condition,
-                occurrences = new.occurrences, sample_size = c.sample_size, threshold = c.threshold, unit = c.unit,
-                p_value = c.p_value, fired_by = c.fired_by, summary = c.summary, evidence = c.evidence, verdict = c.verdict,
-                updated_at = now()
-            WHERE f.finding_id = new.finding_id;
+            SET episode = c.episode, severity = c.severity, observed = c.observed, sample_size = c.sample_size,
+                condition = condition, occurrences = cardinality(c.conditions), threshold = c.threshold, unit = c.unit,
+                p_value = c.p_value, fired_by = c.fired_by, summary = c.summary, verdict = c.verdict,
+                evidence = c.evidence || jsonb_build_object('conditions', c.conditions), updated_at = now()
+            WHERE f.finding_id = kept.finding_id;
             changed := changed + 1;
         END IF;
-        seen := seen || new.finding_id;
+        seen := seen || kept.finding_id;
     END LOOP;
 
     -- Findings of the stretch just evaluated that the rows no longer show: late rows filled the gap, or rows went. (At

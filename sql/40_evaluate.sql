@@ -19,8 +19,10 @@ BEGIN
     WHERE i.indrelid = binding.relation AND i.indisprimary
       AND has_column_privilege(i.indrelid, a.attnum, 'SELECT');
     EXECUTE format(
-        'SELECT jsonb_agg(k.row_key) FROM (SELECT jsonb_build_array(%s) AS row_key FROM %s t
-         WHERE t.%I >= $1 AND t.%I < $2 AND %s ORDER BY t.%I LIMIT 20) k',
+        'SELECT jsonb_agg(CASE WHEN length(k.row_key::text) <= 200 THEN k.row_key
+                          ELSE to_jsonb(raxx_detect.bounded_entity(k.row_key::text)) END)
+         FROM (SELECT jsonb_build_array(%s) AS row_key FROM %s t
+               WHERE t.%I >= $1 AND t.%I < $2 AND %s ORDER BY t.%I, row_key LIMIT 20) k',
         coalesce((SELECT string_agg(format('t.%I', c), ', ') FROM unnest(key_columns) c), format('t.%I', event_time)),
         binding.relation, event_time, event_time, entity_expression, event_time)
     INTO keys USING lower(period), upper(period), entity;
@@ -32,9 +34,22 @@ COMMENT ON FUNCTION raxx_detect.row_keys(raxx_detect.source_bindings, tstzrange,
 
 CREATE FUNCTION raxx_detect.like_patterns(globs jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(replace(regexp_replace(glob, '([\\%_])', '\\\1', 'g'), '*', '%')) FROM jsonb_array_elements_text(globs) glob
+    SELECT coalesce(array_agg(replace(regexp_replace(glob, '([\\%_])', '\\\1', 'g'), '*', '%')), '{}') FROM jsonb_array_elements_text(globs) glob
 $$;
 COMMENT ON FUNCTION raxx_detect.like_patterns(jsonb) IS 'Globs such as *:admin as patterns for LIKE: * is any text, everything else itself.';
+
+CREATE FUNCTION raxx_detect.role_column(binding raxx_detect.source_bindings, role text) RETURNS name
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF binding.columns ->> role IS NULL AND role IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_column',
+            MESSAGE = format('no column plays the role %s of source %s', left(role, 100), binding.source),
+            DETAIL = format('It is bound to %s with %s.', binding.relation, binding.columns),
+            HINT = 'Bind it again with the role (raxx_detect.bind_source), or name another one (raxx_detect.set_params).';
+    END IF;
+    RETURN binding.columns ->> role;
+END $$;
+COMMENT ON FUNCTION raxx_detect.role_column(raxx_detect.source_bindings, text) IS 'The column that plays a role, NULL for no role; raises 42703 if none plays it.';
 
 -- Bursts: velocity, distinct, and both.
 
@@ -46,8 +61,8 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = p
 DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
     threshold bigint := (rule.params ->> threshold_name)::bigint;
-    entity_column name := binding.columns ->> (rule.params ->> 'entity');
-    value_column name := binding.columns ->> (rule.params ->> 'value');
+    entity_column name := raxx_detect.role_column(binding, rule.params ->> 'entity');
+    value_column name := raxx_detect.role_column(binding, rule.params ->> 'value');
     e record;
 BEGIN
     FOR e IN SELECT * FROM raxx_detect.episodes(method, binding.relation, binding.columns ->> 'event_time', entity_column,
@@ -55,7 +70,7 @@ BEGIN
             window_length, threshold, exact_from - window_length, as_of) LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;  -- settled by an earlier run
         RETURN NEXT (e.entity, e.episode, severity, e.peak::float8, threshold::float8, unit, NULL::float8, 'threshold',
-            e.sample_size, 1,
+            e.sample_size, ARRAY[method],
             format('%s: %s %s within %s (threshold %s)', raxx_detect.printable(e.entity), e.peak, unit,
                 raxx_detect.in_words(window_length), threshold),
             jsonb_build_object('window', window_length,
@@ -93,10 +108,11 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_ca
         SELECT entity, unnest(range_agg(episode)) AS episode FROM conditions GROUP BY entity
     )
     SELECT worst.entity, j.episode, worst.severity, worst.observed, worst.threshold, worst.unit, worst.p_value, worst.fired_by,
-           worst.sample_size, worst.conditions::int, worst.summary, worst.evidence, worst.verdict
+           worst.sample_size, ARRAY(SELECT DISTINCT unnest(c.conditions) FROM conditions c
+               WHERE c.entity = j.entity AND c.episode && j.episode ORDER BY 1), worst.summary, worst.evidence, worst.verdict
     FROM joined j CROSS JOIN LATERAL (
-        SELECT c.*, count(*) OVER () AS conditions FROM conditions c WHERE c.entity = j.entity AND c.episode && j.episode
-        ORDER BY c.severity DESC, c.observed DESC, lower(c.episode) LIMIT 1) worst
+        SELECT c.* FROM conditions c WHERE c.entity = j.entity AND c.episode && j.episode
+        ORDER BY c.severity DESC, c.observed DESC, c.sample_size DESC, lower(c.episode) LIMIT 1) worst
 $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_distinct_velocity(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
 'Method distinct + velocity: elevated_threshold rows whose value matches elevated, at the rule''s severity, or distinct_threshold distinct values, at medium. Overlapping episodes of an entity are one, told by its worst condition.';
@@ -116,29 +132,59 @@ seznam.cz,wp.pl,o2.pl,onet.pl,interia.pl,ukr.net,abv.bg,comcast.net,verizon.net,
 charter.net,btinternet.com,sky.com,virginmedia.com,talktalk.net,ziggo.nl,kpnmail.nl,telenet.be,skynet.be,bluewin.ch,
 uol.com.br,bol.com.br,terra.com.br,rediffmail.com,bigpond.com,optusnet.com.au,xtra.co.nz,shaw.ca,rogers.com,sympatico.ca}'::text[]);
 
-CREATE FUNCTION raxx_detect.shape_p_value(binding raxx_detect.source_bindings, email_column name, entity text,
-    period tstzrange, history interval, OUT p_value float8, OUT share float8, OUT history_size bigint)
+CREATE FUNCTION raxx_detect.shape_share(binding raxx_detect.source_bindings, email_column name, entity text,
+    before timestamptz, history interval, OUT share float8, OUT history_size bigint)
 RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     event_time name := binding.columns ->> 'event_time';
-    seen_before bigint;
     sharing bigint;
-    signups bigint;
 BEGIN
     EXECUTE format(
-        'SELECT count(*) FILTER (WHERE h.same AND h.before), count(*) FILTER (WHERE h.before),
-                count(*) FILTER (WHERE h.same AND NOT h.before), count(*) FILTER (WHERE NOT h.before)
-         FROM (SELECT t.%1$I <= $1 AS before, p.shape || ''@'' || p.registrable_domain IS NOT DISTINCT FROM $4 AS same
-               FROM %2$s t CROSS JOIN LATERAL raxx_detect.email_pattern(t.%3$I::text) p
-               WHERE t.%1$I > $1 - $3 AND t.%1$I < $2 AND t.%3$I IS NOT NULL) h',
+        'SELECT count(*) FILTER (WHERE p.shape || ''@'' || p.registrable_domain = $3), count(*)
+         FROM %2$s t CROSS JOIN LATERAL raxx_detect.email_pattern(t.%3$I::text) p
+         WHERE t.%1$I >= $1 - $2 AND t.%1$I < $1 AND t.%3$I IS NOT NULL',
         event_time, binding.relation, email_column)
-    INTO seen_before, history_size, sharing, signups USING lower(period), upper(period), history, entity;
-    share := (seen_before + 1)::float8 / (history_size + 2);
-    p_value := raxx_detect.binomial_upper_tail(sharing, signups, share);
+    INTO sharing, history_size USING before, history, entity;
+    share := (sharing + 1)::float8 / (history_size + 2);
 END $$;
-COMMENT ON FUNCTION raxx_detect.shape_p_value(raxx_detect.source_bindings, name, text, tstzrange, interval) IS
-'How surprising is it that so many of the sign-ups in the period share the shape (entity)? P(X >= k) of the binomial distribution at the share (k0 + 1) / (n0 + 2) that the shape had of all sign-ups in the history before the period (Laplace''s rule of succession).';
+COMMENT ON FUNCTION raxx_detect.shape_share(raxx_detect.source_bindings, name, text, timestamptz, interval) IS
+'The share (k0 + 1) / (n0 + 2) that a shape had of the sign-ups in the history before an instant (Laplace''s rule of succession), and n0.';
+
+CREATE FUNCTION raxx_detect.surprising_shape(binding raxx_detect.source_bindings, email_column name, entity text,
+    episode tstzrange, window_length interval, threshold bigint, history interval, tail float8,
+    exact_from timestamptz, as_of timestamptz, goes_on boolean,
+    OUT onset timestamptz, OUT observed bigint, OUT p_value float8, OUT share float8, OUT history_size bigint)
+RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    EXECUTE format(
+        'WITH instants AS (
+             SELECT t.%1$I AS at, count(*) AS n, count(*) FILTER (WHERE p.shape || ''@'' || p.registrable_domain = $1) AS k
+             FROM %2$s t CROSS JOIN LATERAL raxx_detect.email_pattern(t.%3$I::text) p
+             WHERE t.%1$I > lower($2) - $3 AND t.%1$I < upper($2) AND t.%1$I <= $9 AND t.%3$I IS NOT NULL GROUP BY t.%1$I
+         ), windows AS (
+             SELECT at, k > 0 AS is_of_shape, sum(n) OVER w AS n, sum(k) OVER w AS k FROM instants
+             WINDOW w AS (ORDER BY at RANGE BETWEEN $3 - interval ''1 microsecond'' PRECEDING AND CURRENT ROW)
+         ), days AS MATERIALIZED (
+             SELECT d.day, s.share, s.history_size
+             FROM (SELECT DISTINCT date_trunc(''day'', at, ''UTC'') AS day FROM windows WHERE is_of_shape AND at > $8) d
+             CROSS JOIN LATERAL raxx_detect.shape_share($4, $5, $1, d.day, $6) s
+         ), judged AS (
+             SELECT w.at, w.k, raxx_detect.binomial_upper_tail(w.k::bigint, w.n::bigint, d.share) AS p_value, d.share, d.history_size
+             FROM windows w JOIN days d ON d.day = date_trunc(''day'', w.at, ''UTC'')
+             WHERE w.is_of_shape AND w.at > $8 AND w.k >= $10
+         ), began AS (
+             SELECT CASE WHEN $11 THEN $8 ELSE min(at) FILTER (WHERE p_value <= $7) END AS onset FROM judged
+         )
+         SELECT b.onset, max(j.k)::bigint, min(j.p_value), min(j.share), max(j.history_size)
+         FROM began b LEFT JOIN judged j ON j.at >= b.onset GROUP BY b.onset',
+        binding.columns ->> 'event_time', binding.relation, email_column)
+    INTO onset, observed, p_value, share, history_size
+    USING entity, episode, window_length, binding, email_column, history, tail, exact_from, as_of, threshold, goes_on;
+END $$;
+COMMENT ON FUNCTION raxx_detect.surprising_shape(raxx_detect.source_bindings, name, text, tstzrange, interval, bigint, interval, float8, timestamptz, timestamptz, boolean) IS
+'From when in an episode its shape is no chance any more: the first sign-up of the shape after exact_from at which P(X >= k) of the binomial distribution, for the k of the n sign-ups in the window, at the share that the shape had in the whole days before, is at most tail; NULL if there is none. With goes_on, that was before exact_from. Also the peak, the least probability, and the share, from then on.';
 
 CREATE FUNCTION raxx_detect.evaluate_pattern(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
 RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -146,10 +192,9 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = p
 DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
     threshold bigint := (rule.params ->> 'threshold')::bigint;
-    email_column name := binding.columns ->> (rule.params ->> 'email');
+    email_column name := raxx_detect.role_column(binding, rule.params ->> 'email');
     period tstzrange;
-    chance record;
-    matching text;
+    surprise record;
     e record;
 BEGIN
     FOR e IN SELECT x.*, strpos(x.entity, '@') > 0 AS is_shape, split_part(x.entity, '@', -1) AS domain
@@ -158,26 +203,31 @@ BEGIN
         CONTINUE WHEN upper(e.episode) <= exact_from;
         CONTINUE WHEN e.is_shape <> EXISTS (SELECT FROM raxx_detect.free_mail_domains d WHERE d.domain = e.domain);
         period := tstzrange(lower(e.episode) - window_length, upper(e.episode));
-        chance := NULL;
         IF e.is_shape THEN
-            chance := raxx_detect.shape_p_value(binding, email_column, e.entity, period, (rule.params ->> 'shape_history')::interval);
-            CONTINUE WHEN chance.p_value > (rule.params ->> 'shape_tail')::float8;
-            matching := '(SELECT p.shape || ''@'' || p.registrable_domain FROM raxx_detect.email_pattern(t.%I::text) p) = $3';
-            RETURN NEXT (e.entity, e.episode, rule.severity, e.peak::float8, threshold::float8, 'sign-ups of one shape',
-                chance.p_value, 'threshold', e.sample_size, 1,
-                format('%s sign-ups of the shape %s within %s; it was the shape of %s %% of them in the %s before', e.peak,
-                    raxx_detect.printable(e.entity), raxx_detect.in_words(window_length), round((100 * chance.share)::numeric, 2), rule.params ->> 'shape_history'),
-                jsonb_build_object('window', window_length, 'share', chance.share, 'history_size', chance.history_size,
-                    'rows', raxx_detect.row_keys(binding, period, format(matching, email_column), e.entity)),
+            surprise := raxx_detect.surprising_shape(binding, email_column, e.entity, e.episode, window_length, threshold,
+                (rule.params ->> 'shape_history')::interval, (rule.params ->> 'shape_tail')::float8, exact_from, as_of,
+                EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.source = binding.source
+                        AND f.entity = e.entity AND f.episode @> exact_from AND lower(e.episode) <= exact_from));
+            CONTINUE WHEN surprise.onset IS NULL;
+            RETURN NEXT (e.entity, tstzrange(surprise.onset, upper(e.episode)), rule.severity,
+                coalesce(surprise.observed, 0)::float8, threshold::float8, 'sign-ups of one shape',
+                surprise.p_value, 'threshold', coalesce(surprise.observed, 0), '{shape}'::text[],
+                format('%s sign-ups of the shape %s within %s; it was the shape of %s %% of them in the %s before', surprise.observed,
+                    raxx_detect.printable(e.entity), raxx_detect.in_words(window_length), round((100 * surprise.share)::numeric, 2),
+                    rule.params ->> 'shape_history'),
+                jsonb_build_object('window', window_length, 'share', surprise.share, 'history_size', surprise.history_size,
+                    'rows', raxx_detect.row_keys(binding, period,
+                        format('(SELECT p.shape || ''@'' || p.registrable_domain FROM raxx_detect.email_pattern(t.%I::text) p) = $3', email_column),
+                        e.entity)),
                 NULL::text)::raxx_detect.candidate;
         ELSE
-            matching := '(raxx_detect.email_pattern(t.%I::text)).registrable_domain = $3';
             RETURN NEXT (e.entity, e.episode, rule.severity, e.peak::float8, threshold::float8, 'sign-ups of one domain',
-                NULL::float8, 'threshold', e.sample_size, 1,
+                NULL::float8, 'threshold', e.sample_size, '{domain}'::text[],
                 format('%s sign-ups from %s within %s (threshold %s)', e.peak, raxx_detect.printable(e.entity),
                     raxx_detect.in_words(window_length), threshold),
                 jsonb_build_object('window', window_length,
-                    'rows', raxx_detect.row_keys(binding, period, format(matching, email_column), e.entity)),
+                    'rows', raxx_detect.row_keys(binding, period,
+                        format('(raxx_detect.email_pattern(t.%I::text)).registrable_domain = $3', email_column), e.entity)),
                 NULL::text)::raxx_detect.candidate;
         END IF;
     END LOOP;
@@ -195,7 +245,7 @@ DECLARE
     days int[] := ARRAY(SELECT d::int FROM jsonb_array_elements_text(params -> 'business_days') d);
     starts timestamp := timezone(params ->> 'time_zone', lower(period));
     ends timestamp := timezone(params ->> 'time_zone', upper(period));
-    whole_weeks bigint := extract(epoch FROM ends - starts)::bigint / 604800;
+    whole_weeks bigint := floor(extract(epoch FROM ends - starts) / 604800);
 BEGIN
     -- Whole weeks are alike, whatever the length of a forged gap; what is left is looked at day by day.
     starts := starts + whole_weeks * interval '7 days';
@@ -227,7 +277,7 @@ BEGIN
         CASE WHEN inside > (rule.params ->> 'critical_gap')::interval THEN 'critical' ELSE 'high' END::raxx_detect.severity,
         extract(epoch FROM observed)::float8 / 60, extract(epoch FROM allowed)::float8 / 60,
         CASE WHEN in_business THEN 'minutes in business hours' ELSE 'minutes outside business hours' END,
-        NULL::float8, 'threshold', CASE WHEN upper_inf(gap) THEN 1 ELSE 2 END, 1,
+        NULL::float8, 'threshold', CASE WHEN upper_inf(gap) THEN 1 ELSE 2 END, '{gap}',
         format('%s: no event for %s%s from %s on (more than %s %s business hours)', binding.source,
             raxx_detect.in_words(upper(measured) - lower(measured)), CASE WHEN upper_inf(gap) THEN ' and counting,' ELSE '' END,
             to_char(lower(gap) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), raxx_detect.in_words(allowed),

@@ -170,9 +170,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.record_run(raxx_detect.rule_run, timestamptz, timestamptz) IS 'Writes a run into rule_runs, unless it is like the one before and had nothing to do.';
 
--- Without JIT: the planner cannot know that candidates are few, and would compile what runs for microseconds.
+-- Without JIT: the planner cannot know that candidates are few, and would compile what runs for microseconds. The other
+-- settings say what a day is and how times and numbers read: no finding may depend on whose session made it.
 CREATE FUNCTION raxx_detect.run_rule(rule_id text, as_of timestamptz) RETURNS raxx_detect.rule_run
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
+SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1 AS $$
 #variable_conflict use_variable
 DECLARE
     started timestamptz := clock_timestamp();
@@ -186,9 +188,10 @@ BEGIN
         result.elapsed := clock_timestamp() - started;
         RETURN result;
     END IF;
+    -- Before the subtransaction: a rule that fails is still in the state that it is due.
+    rule := raxx_detect.refresh_state(rule_id);
+    result.state := rule.state;
     BEGIN  -- a subtransaction: what fails leaves nothing behind, and the other rules go on
-        rule := raxx_detect.refresh_state(rule_id);
-        result.state := rule.state;
         IF rule.state IN ('live', 'placeholder') THEN
             result := raxx_detect.evaluate_rule(rule, as_of, result);
         ELSE

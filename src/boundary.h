@@ -32,7 +32,7 @@ struct Error {
 enum class Status {
     ok,
     more,     // not finished: call again (lets the caller look for a cancel in between)
-    full,     // collected rows no longer fit: read again, ordered by time
+    reread,   // the rows cannot be used in the order they came: read again, better ordered
     stopped,  // the caller's stop function said so: look for a cancel, and call again if there is none
     failed,   // see the Error
 };
@@ -47,10 +47,11 @@ enum class Order { by_time, by_key, none };
 struct Spec {
     Method method;
     Order order;
+    bool check_order;     // the order by_time is only presumed: Status::reread at the first row out of it
     Time window;          // velocity, distinct, email_pattern: the sliding window; gaps: report what is longer
     int64_t threshold;    // velocity, distinct, email_pattern: at least so many
     double quantile;      // gap_quantiles: which, in [0, 1]
-    size_t memory_limit;  // bytes the evaluation may hold before it gives up (Status::full or an error)
+    size_t memory_limit;  // bytes the evaluation may hold before it gives up (Status::reread or an error)
     uint64_t seed;        // keys the hash tables, so that nobody can choose colliding entities
     bool (*stop)();       // asked now and then while sorting; may be null
 };
@@ -68,7 +69,7 @@ struct Episode {
     Time start;
     Time end;
     int64_t peak;  // the largest number seen in one window
-    int64_t rows;  // rows that took part: those in (start - window, end)
+    int64_t rows;  // rows in that window; the most, where several hold the peak
     Bytes key;
 };
 

@@ -22,7 +22,7 @@ Status Collector::add(const Rows& rows) {
     }
     // The sort needs as much again, and the evaluation behind it something, too.
     return keys_.memory() + values_.memory() + 2 * rows_.size() * sizeof(TimedRow) > memory_limit_ / 2
-               ? Status::full
+               ? Status::reread
                : Status::ok;
 }
 

@@ -2,7 +2,7 @@
 //
 // It keeps them (16 bytes a row, each key and value once), sorts them by time with a radix sort, and hands them on.
 // That beats a sort by the executor severalfold, but it holds the whole range: past the memory limit it says
-// Status::full, and the caller reads again and lets the executor sort, which can spill to disk.
+// Status::reread, and the caller reads again and lets the executor sort, which can spill to disk.
 #pragma once
 
 #include <memory>

@@ -46,7 +46,7 @@ void EpisodeTracker::open(Level& state, Time time) {
     }
     state.episode = free_.back();
     free_.pop_back();
-    open_[state.episode] = {time, kStillOpen, state.level, 0, state.rows};
+    open_[state.episode] = {time, kStillOpen, state.level, state.rows};
 }
 
 void EpisodeTracker::arrive_in_episode(Level& state, Time time, Bytes key) {
@@ -56,22 +56,17 @@ void EpisodeTracker::arrive_in_episode(Level& state, Time time, Bytes key) {
         if (state.level >= threshold_) open(state, time);
         return;
     }
-    if (episode.end == kStillOpen) {
-        ++episode.rows;
-    } else {
-        ++episode.rows_at_end;
-        if (state.level < threshold_) return;
-        episode.rows += episode.rows_at_end;
-        episode.end = kStillOpen;
+    if (state.level < threshold_) return;
+    episode.end = kStillOpen;
+    if (state.level > episode.peak || (state.level == episode.peak && state.rows > episode.rows)) {
+        episode.peak = state.level;
+        episode.rows = state.rows;
     }
-    episode.peak = std::max(episode.peak, state.level);
 }
 
 void EpisodeTracker::fall(Level& state, Time time) {
     Open& episode = open_[state.episode];
-    if (episode.end != kStillOpen) return;
-    episode.end = time;
-    episode.rows_at_end = 0;
+    if (episode.end == kStillOpen) episode.end = time;
 }
 
 void EpisodeTracker::finish(Level& state, Bytes key) {

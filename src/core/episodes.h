@@ -80,8 +80,7 @@ class EpisodeTracker {
         Time start;
         Time end;  // kStillOpen while the level is high enough
         uint32_t peak;
-        uint32_t rows_at_end;  // rows that came at the very instant of `end`
-        int64_t rows;
+        uint32_t rows;  // in the window of the peak
     };
 
     void open(Level& state, Time time);

@@ -1,6 +1,7 @@
 // The evaluations' side of the boundary: makes them, feeds them, holds them to their memory limit.
 #include "core/evaluation.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -17,17 +18,26 @@ namespace {
 // An evaluation with what guards it. The handle that src/pg holds.
 class Guarded : public Evaluation {
   public:
-    Guarded(std::unique_ptr<Evaluation> inner, size_t memory_limit)
-        : inner_(std::move(inner)), memory_limit_(memory_limit) {}
-    Status add(const Rows& rows) override { return within_limit(inner_->add(rows)); }
+    Guarded(std::unique_ptr<Evaluation> inner, const Spec& spec)
+        : inner_(std::move(inner)), memory_limit_(spec.memory_limit), check_order_(spec.check_order) {}
+    Status add(const Rows& rows) override {
+        return check_order_ && !in_order(rows) ? Status::reread : within_limit(inner_->add(rows));
+    }
     Status finish() override { return within_limit(inner_->finish()); }
     Episodes episodes() const override { return inner_->episodes(); }
     HourlyGaps hourly_gaps() const override { return inner_->hourly_gaps(); }
     size_t memory() const override { return inner_->memory(); }
 
   private:
+    bool in_order(const Rows& rows) {
+        if (rows.count == 0) return true;
+        const bool ordered = last_ <= rows.times[0] && std::is_sorted(rows.times, rows.times + rows.count);
+        last_ = rows.times[rows.count - 1];
+        return ordered;
+    }
+
     Status within_limit(Status status) const {
-        if (status == Status::full || memory() <= memory_limit_) return status;
+        if (status == Status::reread || memory() <= memory_limit_) return status;
         throw Failure{sqlstate::kLimitExceeded, "evaluation needs more memory than it may have",
                       "The rows in one window need more than " + std::to_string(memory_limit_ >> 20) + " MB.",
                       "Shorten the window, or raise raxx_detect.memory_limit."};
@@ -35,6 +45,8 @@ class Guarded : public Evaluation {
 
     std::unique_ptr<Evaluation> inner_;
     size_t memory_limit_;
+    bool check_order_;
+    Time last_ = kMinusInfinity;
 };
 
 std::unique_ptr<Evaluation> make_by_time(const Spec& spec) {
@@ -65,7 +77,7 @@ std::unique_ptr<Evaluation> make(const Spec& spec) {
 Evaluation* evaluation_create(const Spec& spec, Error* error) noexcept {
     Evaluation* evaluation = nullptr;
     guarded(error, [&] {
-        evaluation = new Guarded(make(spec), spec.memory_limit);
+        evaluation = new Guarded(make(spec), spec);
         return Status::ok;
     });
     return evaluation;

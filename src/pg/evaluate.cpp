@@ -68,12 +68,14 @@ void run(const SourceQuery& query, Receiver* receiver, TimeRange range, ArrayTyp
     AtEOXact_GUC(true, level);
 }
 
-// Reads everything into one evaluation, which lives in `memory`; nullptr if the rows came unordered and were too many
-// to keep. SPI leaves its own memory context behind, hence the switch after the query is made.
+// Reads everything into one evaluation, which lives in `memory`; nullptr, with a greater effort to try, if the rows
+// could not be used in the order they came. SPI leaves its own memory context behind, hence the switch.
 Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns,
-                    bool sorted) {
-    const SourceQuery query = source_query(columns, range, spec.method == Method::velocity, sorted);
+                    Effort* effort) {
+    const SourceQuery query = source_query(columns, range, spec.method == Method::velocity, *effort);
+    *effort = query.effort == Effort::presume ? Effort::index : Effort::sort;
     spec.order = query.order;
+    spec.check_order = query.effort == Effort::presume;
     MemoryContextSwitchTo(memory);
     Evaluation* evaluation = create(spec);
     Receiver* receiver = make_receiver(columns, evaluation, &reading);
@@ -101,10 +103,10 @@ Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayTy
     MemoryContext memory = AllocSetContextCreate(caller, "raxx_detect evaluation", ALLOCSET_DEFAULT_SIZES);
     SPI_connect();
 
-    Evaluation* evaluation = attempt(memory, columns, spec, range, patterns, false);
-    if (evaluation == nullptr) {
+    Evaluation* evaluation = nullptr;
+    for (Effort effort = Effort::presume; evaluation == nullptr;) {
         MemoryContextReset(memory);
-        evaluation = attempt(memory, columns, spec, range, patterns, true);
+        evaluation = attempt(memory, columns, spec, range, patterns, &effort);
     }
 
     SPI_finish();

@@ -22,7 +22,7 @@ struct Receiver {
     Column* key;    // nullptr: none
     Column* value;  // nullptr: none
     MemoryContext scratch;  // what output functions and detoasting leave, until the batch is handed over
-    bool full;
+    bool refused;
 
     uint32_t rows;
     Time times[kBatchRows];
@@ -101,7 +101,7 @@ Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading*
     receiver->key = columns.key.number != 0 ? &columns.key : nullptr;
     receiver->value = columns.value.number != 0 ? &columns.value : nullptr;
     receiver->scratch = AllocSetContextCreate(CurrentMemoryContext, "raxx_detect batch", ALLOCSET_DEFAULT_SIZES);
-    receiver->full = false;
+    receiver->refused = false;
     receiver->rows = 0;
     receiver->used = 0;
     return receiver;
@@ -110,17 +110,17 @@ Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading*
 DestReceiver* as_destination(Receiver* receiver) { return &receiver->destination; }
 
 bool flush(Receiver* receiver) {
-    if (receiver->full) return false;
+    if (receiver->refused) return false;
     const Rows rows = {receiver->rows, receiver->times, receiver->key != nullptr ? receiver->keys : nullptr,
                        receiver->value != nullptr ? receiver->values : nullptr};
     Error error;
     const Status status = evaluation_add(receiver->evaluation, rows, &error);
     check(status, error);
-    receiver->full = status == Status::full;
+    receiver->refused = status == Status::reread;
     receiver->rows = 0;
     receiver->used = 0;
     MemoryContextReset(receiver->scratch);
-    return !receiver->full;
+    return !receiver->refused;
 }
 
 }  // namespace raxx

@@ -12,7 +12,7 @@ Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading*
 
 DestReceiver* as_destination(Receiver* receiver);
 
-// Hands over the last batch. False if the evaluation could not keep what came unordered.
+// Hands over the last batch. False if the evaluation cannot use the rows in the order they came.
 bool flush(Receiver* receiver);
 
 }  // namespace raxx

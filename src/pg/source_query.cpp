@@ -1,6 +1,7 @@
 #include "pg/source_query.h"
 
 extern "C" {
+#include "catalog/pg_statistic.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
@@ -22,6 +23,7 @@ struct Entry {
     bool chosen;
     bool has_time_order;  // an index gives it, so that nobody sorts
     bool has_key_order;
+    bool lies_in_order;  // the table itself, by its statistics
     SPIPlanPtr by_time, by_key, unordered;
 };
 
@@ -145,6 +147,21 @@ bool plan_sorts(SPIPlanPtr plan) {
     return result;
 }
 
+// Whether the statistics say that a plain table lies in the order of time, as one does that is only appended to.
+bool lies_in_order(const Key& key) {
+    if (get_rel_relkind(key.relation) != RELKIND_RELATION) return false;
+    HeapTuple statistics = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(key.relation), Int16GetDatum(key.time), BoolGetDatum(false));
+    if (!HeapTupleIsValid(statistics)) return false;
+    AttStatsSlot slot;
+    bool result = false;
+    if (get_attstatsslot(&slot, statistics, STATISTIC_KIND_CORRELATION, InvalidOid, ATTSTATSSLOT_NUMBERS)) {
+        result = slot.nnumbers > 0 && slot.numbers[0] > 0.9999F;
+        free_attstatsslot(&slot);
+    }
+    ReleaseSysCache(statistics);
+    return result;
+}
+
 void choose(Entry* entry, const SourceColumns& columns) {
     if (entry->chosen) return;
     const int level = set_planner(true);
@@ -155,6 +172,8 @@ void choose(Entry* entry, const SourceColumns& columns) {
         entry->has_key_order = !plan_sorts(entry->by_key);
     }
     AtEOXact_GUC(true, level);
+    // Worth it only where everything is read, and more than times, which an index alone gives as fast.
+    entry->lies_in_order = !entry->key.has_from && entry->key.key != 0 && lies_in_order(entry->key);
     entry->chosen = true;
 }
 
@@ -214,20 +233,25 @@ SourceColumns find_source_columns(Oid oid, const char* time, const char* key, co
     return columns;
 }
 
-SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_key, bool sorted) {
+SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_key, Effort effort) {
     Entry* entry = entry_of(columns, range);
     choose(entry, columns);
     const bool key_order = by_key && entry->has_key_order;
-    if (key_order && (range.from == kMinusInfinity || !entry->has_time_order)) return {Order::by_key, entry->by_key};
-    if (sorted || entry->has_time_order) return {Order::by_time, entry->by_time};
+    if (key_order && (!entry->key.has_from || !entry->has_time_order)) return {Effort::index, Order::by_key, entry->by_key};
+    const bool presume = effort == Effort::presume && entry->lies_in_order;
+    if (!presume && (effort == Effort::sort || entry->has_time_order)) {
+        return {effort == Effort::sort ? effort : Effort::index, Order::by_time, entry->by_time};
+    }
     if (entry->unordered == nullptr) entry->unordered = prepare(entry->key, "");
-    return {Order::none, entry->unordered};
+    if (presume) return {Effort::presume, Order::by_time, entry->unordered};
+    return {Effort::index, Order::none, entry->unordered};
 }
 
 int set_planner(bool ordered) {
     const int level = NewGUCNestLevel();
     set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    if (ordered) set_config_option("enable_sort", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    const char* unwanted = ordered ? "enable_sort" : "synchronize_seqscans";
+    set_config_option(unwanted, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     return level;
 }
 

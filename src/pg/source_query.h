@@ -29,20 +29,28 @@ struct TimeRange {
     Time to;    // inclusive
 };
 
+// How much is done for the order of the rows, from the least on.
+enum class Effort {
+    presume,  // none: read the table as it lies, if it is said to lie in the order of time; the core checks that
+    index,    // what an index gives, else none: the core sorts
+    sort,     // the executor sorts
+};
+
 struct SourceQuery {
+    Effort effort;
     Order order;
     SPIPlanPtr plan;
 };
 
-// How to read the rows of a range. by_key: the evaluation can take rows key by key, and does where an index gives that
-// order and the range has no beginning, so that reading the whole index is no waste, or where none gives the order of
-// time. sorted: let the executor sort if it must.
-SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_key, bool sorted);
+// How to read the rows of a range with that effort, or with the next that applies. by_key: the evaluation can take
+// rows key by key, and does where an index gives that order and the range has no beginning, so that reading the whole
+// index is no waste, or where none gives the order of time.
+SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_key, Effort effort);
 
 // The planner's settings under which a source query is planned, and therefore run: no JIT, since compiling a plan that
 // is kept for years, for runs that read a minute, is never worth it; and for an ordered query no sort where an index
 // can give the order, since the generic plan's guess of half a percent of the rows makes sorting look cheap.
-// Returns the level for AtEOXact_GUC.
+// A table that is read as it lies is read from its beginning. Returns the level for AtEOXact_GUC.
 int set_planner(bool ordered);
 
 // While a kept plan runs it must not be dropped: bracket its execution with these (the second in PG_FINALLY).

@@ -1,12 +1,15 @@
 #!/usr/bin/env Rscript
-# Makes ks_test.csv, the golden values of test/unit/ks_test_test.cpp: Rscript test/golden/ks_test.R (needs R 4.2 or later).
+# Makes ks_test.csv, the golden values of test/unit/ks_test_test.cpp: Rscript test/golden/ks_test.R (R 4.2 or later).
 #
-# A line is a case: its name, the method that R chose, d, the p-value and both samples. R's exact p-values are differences
-# from 1 and good to about 1e-11, its asymptotic ones to 1e-6. NaN stands for NA too: R drops both.
+# A line is a case: its name, the method that R chose, d, the p-value and both samples. R's exact p-values are
+# differences from 1 and good to about 1e-11, its asymptotic ones to 1e-6. NaN stands for NA too: R drops both.
 
 set.seed(20000101)
-number <- function(x) suppressWarnings(ifelse(is.na(x), "NaN", ifelse(as.numeric(sprintf("%.15g", x)) == x, sprintf("%.15g", x),
-                                                     sprintf("%.17g", x))))
+number <- function(x) {
+    short <- sprintf("%.15g", x)
+    exact <- suppressWarnings(as.numeric(short)) == x
+    ifelse(is.na(x), "NaN", ifelse(exact, short, sprintf("%.17g", x)))
+}
 lines <- character()
 add <- function(name, x, y) {
     result <- suppressWarnings(ks.test(x, y))

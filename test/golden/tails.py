@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Makes tails.csv, the golden values of test/unit/tails_test.cpp: /usr/bin/python3 test/golden/tails.py (needs mpmath).
 
-Every value is computed by one of two methods that share nothing with src/core/tails.cpp, and by both where both end
-soon; then they must agree to 1e-25, or nothing is written:
+Every value is computed by one of two methods that share nothing with src/core/tails.cpp, the edges and every third
+of the others by both where both end soon; they must agree to 1e-25, or nothing is written:
   sum       the probabilities added one by one as exact ratios of integers, the first one from loggamma
   fraction  the continued fractions and series of the incomplete gamma and beta functions (DLMF 8.7.1, 8.9.2, 8.17.22)
+
+With arguments it makes another sweep: tails.py ROWS_PER_FUNCTION SEED FILE.
 """
 import os
 import random
@@ -274,12 +276,13 @@ EDGES = [
        (10 ** 9, 1e9, 1.0000000000001e9), (1_001_000_000, 1e9, 1.0000001e9), (1_030_000_000, 1e9, 1e12),
        (10 ** 9, 1e9, 1e18), (10 ** 9, 1e9, 2e18), (10 ** 9, 1e8, 1e16), (10 ** 9, 1e7, 1e15), (2, 1.0, 2.0),
        (700, 1.0, 2.0), (1, 1e-290, 1e-280), (2, 1e-8, 1.0), (100, 50.0, 2550.0), (20, 50.0, 2551.0), (3, 1e6, 1e13),
-       (1, 1e9, 1e18 + 1e9), (600_000_000, 1e6, 1e12), (10 ** 9, 1000.0, 1e9)]],
+       (1, 1e9, 1e18 + 1e9), (600_000_000, 1e6, 1e12), (10 ** 9, 1000.0, 1e9), (2, 1e3, 1e24), (500, 1e3, 1e30),
+       (10 ** 6, 1e8, 1e40)]],
     *[("normal", (z,)) for z in (0.0, 1e-20, -1e-20, 1.0, -1.0, 1.959963984540054, 6.0, 30.0, 37.0, 37.04, -37.0)],
     *[("chi_squared", arguments) for arguments in
       [(15.507313055865453, 8.0), (1e-300, 1e-300), (1e-300, 1e-3), (1e-300, 1.0), (1e-9, 1e-9), (1370.0, 1.0),
-       (1e-3, 2.0), (1380.0, 2.0), (1e9, 1e9), (1e9 + 1.6e6, 1e9), (1e9 - 3e5, 1e9), (999999999.5, 1e9 - 0.25), (1.0, 1.0),
-       (2.0, 1.9999999), (0.5, 1e-12), (700.0, 1e-12), (3.0, 3.5)]],
+       (1e-3, 2.0), (1380.0, 2.0), (1e9, 1e9), (1e9 + 1.6e6, 1e9), (1e9 - 3e5, 1e9), (999999999.5, 1e9 - 0.25),
+       (1.0, 1.0), (2.0, 1.9999999), (0.5, 1e-12), (700.0, 1e-12), (3.0, 3.5)]],
 ]
 
 
@@ -291,8 +294,9 @@ def main():
     with Pool() as pool:
         rows = [row for row in pool.imap(golden, tasks, chunksize=1) if row]
     path = sys.argv[3] if len(sys.argv) > 3 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "tails.csv")
+    twice = sum(row[3] for row in rows)
     with open(path, "w") as file:
-        file.write(f"# Made by test/golden/tails.py: {len(rows)} rows, {sum(row[3] for row in rows)} computed two ways.\n")
+        file.write(f"# Made by test/golden/tails.py: {len(rows)} rows, {twice} computed two ways.\n")
         file.write("function,argument1,argument2,argument3,upper_tail\n")
         for name, arguments, value, _ in rows:
             padded = [repr(argument) for argument in arguments] + [""] * (3 - len(arguments))

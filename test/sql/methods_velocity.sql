@@ -195,12 +195,12 @@ RESET raxx_detect.memory_limit;
 
 -- ---- names that need quoting ---------------------------------------------------------------------------------------
 CREATE SCHEMA "X y";
-CREATE TABLE "X y"."select" AS SELECT at AS "select", who AS "a b", who AS "it's", who AS "say ""who""", at AS "Größe" FROM events;
+CREATE TABLE "X y"."select" AS SELECT at AS "select", who AS "a b", who AS "it's", who AS "say ""who""", at AS "order by" FROM events;
 SELECT * FROM check_relation('"X y"."select"', 'select', 'a b');
-SELECT * FROM check_relation('"X y"."select"', 'Größe', 'it''s');
+SELECT * FROM check_relation('"X y"."select"', 'order by', 'it''s');
 SELECT * FROM check_relation('"X y"."select"', 'select', 'say "who"');
-CREATE INDEX ON "X y"."select" ("it's", "Größe");
-SELECT * FROM check_relation('"X y"."select"', 'Größe', 'it''s');
+CREATE INDEX ON "X y"."select" ("it's", "order by");
+SELECT * FROM check_relation('"X y"."select"', 'order by', 'it''s');
 
 -- ---- entities of any type: the same when their texts are -----------------------------------------------------------
 CREATE TYPE colour AS ENUM ('red', 'green', 'blue', 'cyan', 'pink', 'grey', 'teal');

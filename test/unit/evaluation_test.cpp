@@ -13,19 +13,24 @@ namespace raxx::test {
 namespace {
 
 Spec spec_of(Method method, Order order, Time window, int64_t threshold) {
-    return {method, order, window, threshold, 0.999, size_t{1} << 30, 0x5eed, nullptr};
+    return {method, order, false, window, threshold, 0.999, size_t{1} << 30, 0x5eed, nullptr};
 }
 
-// What counts at an instant: the rows in (t - window, t], or their distinct values.
-int64_t level_at(const Stream& rows, Method method, Time t, Time window) {
+struct Window {
+    int64_t rows = 0;
+    int64_t level = 0;  // what counts: the rows in (t - window, t], or their distinct values
+};
+
+Window window_at(const Stream& rows, const Spec& spec, Time t) {
     std::set<std::string> distinct;
-    int64_t count = 0;
+    Window window;
     for (const Row& row : rows) {
-        if (row.time > t || row.time <= earlier(t, window)) continue;
-        ++count;
+        if (row.time > t || row.time <= earlier(t, spec.window)) continue;
+        ++window.rows;
         distinct.insert(row.value);
     }
-    return method == Method::distinct ? static_cast<int64_t>(distinct.size()) : count;
+    window.level = spec.method == Method::distinct ? static_cast<int64_t>(distinct.size()) : window.rows;
+    return window;
 }
 
 std::vector<Found> naive(const Stream& stream, const Spec& spec) {
@@ -37,19 +42,18 @@ std::vector<Found> naive(const Stream& stream, const Spec& spec) {
         for (const Row& row : rows) instants.insert({row.time, later(row.time, spec.window)});
         bool inside = false;
         for (const Time t : instants) {
-            const int64_t level = t == kInfinity ? 0 : level_at(rows, spec.method, t, spec.window);
-            if (level >= spec.threshold && !inside) result.push_back({t, kInfinity, 0, 0, key});
-            inside = level >= spec.threshold;
-            if (inside) result.back().peak = std::max(result.back().peak, level);
-            if (!inside && !result.empty() && result.back().key == key && result.back().end == kInfinity) {
+            const Window window = t == kInfinity ? Window{} : window_at(rows, spec, t);
+            if (window.level >= spec.threshold) {
+                if (!inside) result.push_back({t, kInfinity, 0, 0, key});
+                Found& episode = result.back();
+                if (std::tie(window.level, window.rows) > std::tie(episode.peak, episode.rows)) {
+                    episode.peak = window.level;
+                    episode.rows = window.rows;
+                }
+            } else if (inside) {
                 result.back().end = t;
             }
-        }
-        for (Found& episode : result) {
-            if (episode.key != key) continue;
-            episode.rows = std::count_if(rows.begin(), rows.end(), [&](const Row& row) {
-                return row.time > earlier(episode.start, spec.window) && row.time < episode.end;
-            });
+            inside = window.level >= spec.threshold;
         }
     }
     std::sort(result.begin(), result.end(), [](const Found& a, const Found& b) {
@@ -92,19 +96,19 @@ INSTANTIATE_TEST_SUITE_P(All, Evaluators, testing::Values(Method::velocity, Meth
 
 TEST(Velocity, AnEpisodeGoesOnThroughAnInstantAtWhichOneRowLeavesAndAnotherComes) {
     const Stream stream = {{0, "k", ""}, {5, "k", ""}, {10, "k", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
-              (std::vector<Found>{{5, 15, 2, 3, "k"}}));
+    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, false, 10, 2), stream, 1),
+              (std::vector<Found>{{5, 15, 2, 2, "k"}}));
 }
 
 TEST(Velocity, AMicrosecondMoreThanTheWindowEndsIt) {
     const Stream stream = {{0, "k", ""}, {5, "k", ""}, {11, "k", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
+    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, false, 10, 2), stream, 1),
               (std::vector<Found>{{5, 10, 2, 2, "k"}, {11, 15, 2, 2, "k"}}));
 }
 
 TEST(Velocity, TheEndOfTimeDoesNotWrap) {
     const Stream stream = {{kLastTime - 1, "k", ""}, {kLastTime, "k", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
+    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, false, 10, 2), stream, 1),
               (std::vector<Found>{{kLastTime, kInfinity, 2, 2, "k"}}));
     EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, INT64_MAX, 2), stream, 1),
               (std::vector<Found>{{kLastTime, kInfinity, 2, 2, "k"}}));
@@ -116,7 +120,7 @@ TEST(Evaluation, MemoryFollowsTheWindowAndNotTheStream) {
     for (const Method method : {Method::velocity, Method::distinct}) {
         Error error{};
         Evaluation* evaluation = evaluation_create(
-            {method, Order::by_time, 1000, 3, 0, size_t{4} << 20, 1, nullptr}, &error);
+            {method, Order::by_time, false, 1000, 3, 0, size_t{4} << 20, 1, nullptr}, &error);
         for (int batch = 0; batch < 250; ++batch) {
             std::vector<Time> times;
             std::vector<std::string> names;
@@ -150,7 +154,7 @@ bool stopping = false;
 
 TEST(Evaluation, FinishesInStepsAndCanBeStoppedWhileItSorts) {
     Error error{};
-    Spec spec = spec_of(Method::velocity, Order::by_time, 1'000'000, 1);
+    Spec spec = spec_of(Method::velocity, Order::by_time, false, 1'000'000, 1);
     spec.stop = [] { return stopping; };
     Evaluation* evaluation = evaluation_create(spec, &error);
     std::vector<Time> times(150'000);
@@ -176,7 +180,7 @@ TEST(Evaluation, FinishesInStepsAndCanBeStoppedWhileItSorts) {
 
 TEST(Evaluation, SaysSoWhenTheWindowDoesNotFitTheMemoryLimit) {
     Error error{};
-    Evaluation* evaluation = evaluation_create({Method::velocity, Order::by_time, kInfinity, 3, 0, 100'000, 1, nullptr}, &error);
+    Evaluation* evaluation = evaluation_create({Method::velocity, Order::by_time, false, kInfinity, 3, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
     EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::failed);
@@ -185,25 +189,46 @@ TEST(Evaluation, SaysSoWhenTheWindowDoesNotFitTheMemoryLimit) {
     evaluation_free(evaluation);
 }
 
+TEST(Evaluation, AsksForOrderedRowsWhenThePresumedOrderDoesNotHold) {
+    Spec spec = spec_of(Method::velocity, Order::by_time, 10, 2);
+    spec.check_order = true;
+    const Stream ordered = {{0, "k", ""}, {5, "k", ""}, {5, "k", ""}};
+    EXPECT_EQ(evaluate(spec, ordered, 1), (std::vector<Found>{{5, 15, 3, 3, "k"}}));
+
+    const std::vector<Bytes> keys(3, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
+    for (const std::vector<Time>& times : {std::vector<Time>{0, 5, 4}, std::vector<Time>{5, 4, 6}}) {
+        for (const uint32_t batch : {1U, 3U}) {
+            Error error{};
+            Evaluation* evaluation = evaluation_create(spec, &error);
+            Status status = Status::ok;
+            for (uint32_t from = 0; from < 3 && status == Status::ok; from += batch) {
+                status = evaluation_add(evaluation, {batch, times.data() + from, keys.data(), nullptr}, &error);
+            }
+            EXPECT_EQ(status, Status::reread);
+            evaluation_free(evaluation);
+        }
+    }
+}
+
 TEST(Evaluation, AsksForOrderedRowsWhenUnorderedOnesDoNotFit) {
     Error error{};
-    Evaluation* evaluation = evaluation_create({Method::velocity, Order::none, 10, 3, 0, 100'000, 1, nullptr}, &error);
+    Evaluation* evaluation = evaluation_create({Method::velocity, Order::none, false, 10, 3, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
-    EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::full);
+    EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::reread);
     evaluation_free(evaluation);
 }
 
 TEST(Gaps, AreThoseLongerThanAskedFor) {
     const Stream stream = {{0, "", ""}, {10, "", ""}, {21, "", ""}, {21, "", ""}, {40, "", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, 10, 1), stream, 2),
+    EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, false, 10, 1), stream, 2),
               (std::vector<Found>{{10, 21, 0, 0, ""}, {21, 40, 0, 0, ""}}));
-    EXPECT_TRUE(evaluate(spec_of(Method::gaps, Order::by_time, 10, 1), {}, 2).empty());
+    EXPECT_TRUE(evaluate(spec_of(Method::gaps, Order::by_time, false, 10, 1), {}, 2).empty());
 }
 
 TEST(Gaps, FromOneEndOfTimeToTheOtherDoNotWrap) {
     const Stream stream = {{INT64_C(-211813488000000000), "", ""}, {kLastTime, "", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, 10, 1), stream, 2).size(), 1U);
+    EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, false, 10, 1), stream, 2).size(), 1U);
 }
 
 TEST(LogHistogram, IsWithinATenthOfAPercentOfTheNearestRank) {
