@@ -110,7 +110,10 @@ BEGIN
         reason := rule.state_reason;
     ELSIF rule.deferred_until IS NOT NULL THEN
         state := CASE WHEN rule.ships = 'subsumed' THEN 'subsumed' ELSE 'dormant' END;
-        reason := rule.deferred_until || ' This version does not evaluate the rule.';
+        SELECT count(*) AS number INTO unmet
+        FROM unnest(rule.prerequisites) p CROSS JOIN LATERAL raxx_detect.check_prerequisite(p) c WHERE NOT c.holds;
+        reason := CASE WHEN missing = '{}' AND unmet.number = 0 THEN 'What it waits for is there.' ELSE rule.deferred_until END
+            || ' This version does not evaluate the rule.';
     ELSIF bound = '{}' OR (missing <> '{}' AND rule.method <> 'gap') THEN
         state := 'dormant';
         SELECT string_agg(x.problem, '; ') INTO reason FROM unnest(missing) m CROSS JOIN LATERAL raxx_detect.source_span(m) x;

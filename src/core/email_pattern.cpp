@@ -138,7 +138,8 @@ void local_shape(std::string_view local, char (&shape)[sizeof EmailPattern::shap
 
 void email_pattern(Bytes email, EmailPattern* result) noexcept {
     *result = {};
-    const std::string_view text(reinterpret_cast<const char*>(email.data), email.size);
+    std::string_view text(reinterpret_cast<const char*>(email.data), email.size);
+    while (text.ends_with(' ')) text.remove_suffix(1);  // the padding of a char(n)
     const size_t at = text.rfind('@');
     if (at == std::string_view::npos || at == 0) return;
     if (!normal_domain(text.substr(at + 1), result->domain)) return;
