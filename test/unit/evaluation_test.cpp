@@ -96,19 +96,19 @@ INSTANTIATE_TEST_SUITE_P(All, Evaluators, testing::Values(Method::velocity, Meth
 
 TEST(Velocity, AnEpisodeGoesOnThroughAnInstantAtWhichOneRowLeavesAndAnotherComes) {
     const Stream stream = {{0, "k", ""}, {5, "k", ""}, {10, "k", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, false, 10, 2), stream, 1),
+    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
               (std::vector<Found>{{5, 15, 2, 2, "k"}}));
 }
 
 TEST(Velocity, AMicrosecondMoreThanTheWindowEndsIt) {
     const Stream stream = {{0, "k", ""}, {5, "k", ""}, {11, "k", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, false, 10, 2), stream, 1),
+    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
               (std::vector<Found>{{5, 10, 2, 2, "k"}, {11, 15, 2, 2, "k"}}));
 }
 
 TEST(Velocity, TheEndOfTimeDoesNotWrap) {
     const Stream stream = {{kLastTime - 1, "k", ""}, {kLastTime, "k", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, false, 10, 2), stream, 1),
+    EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, 10, 2), stream, 1),
               (std::vector<Found>{{kLastTime, kInfinity, 2, 2, "k"}}));
     EXPECT_EQ(evaluate(spec_of(Method::velocity, Order::by_time, INT64_MAX, 2), stream, 1),
               (std::vector<Found>{{kLastTime, kInfinity, 2, 2, "k"}}));
@@ -154,7 +154,7 @@ bool stopping = false;
 
 TEST(Evaluation, FinishesInStepsAndCanBeStoppedWhileItSorts) {
     Error error{};
-    Spec spec = spec_of(Method::velocity, Order::by_time, false, 1'000'000, 1);
+    Spec spec = spec_of(Method::velocity, Order::by_time, 1'000'000, 1);
     spec.stop = [] { return stopping; };
     Evaluation* evaluation = evaluation_create(spec, &error);
     std::vector<Time> times(150'000);
@@ -221,14 +221,14 @@ TEST(Evaluation, AsksForOrderedRowsWhenUnorderedOnesDoNotFit) {
 
 TEST(Gaps, AreThoseLongerThanAskedFor) {
     const Stream stream = {{0, "", ""}, {10, "", ""}, {21, "", ""}, {21, "", ""}, {40, "", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, false, 10, 1), stream, 2),
+    EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, 10, 1), stream, 2),
               (std::vector<Found>{{10, 21, 0, 0, ""}, {21, 40, 0, 0, ""}}));
-    EXPECT_TRUE(evaluate(spec_of(Method::gaps, Order::by_time, false, 10, 1), {}, 2).empty());
+    EXPECT_TRUE(evaluate(spec_of(Method::gaps, Order::by_time, 10, 1), {}, 2).empty());
 }
 
 TEST(Gaps, FromOneEndOfTimeToTheOtherDoNotWrap) {
     const Stream stream = {{INT64_C(-211813488000000000), "", ""}, {kLastTime, "", ""}};
-    EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, false, 10, 1), stream, 2).size(), 1U);
+    EXPECT_EQ(evaluate(spec_of(Method::gaps, Order::by_time, 10, 1), stream, 2).size(), 1U);
 }
 
 TEST(LogHistogram, IsWithinATenthOfAPercentOfTheNearestRank) {
