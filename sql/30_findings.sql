@@ -34,7 +34,7 @@ COMMENT ON COLUMN raxx_detect.detection_findings.entity IS 'Whom or what it is a
 COMMENT ON COLUMN raxx_detect.detection_findings.episode IS 'When the condition held: [start, end), without an end while it lasts.';
 COMMENT ON COLUMN raxx_detect.detection_findings.observed IS 'The peak, in the unit: for bursts the most in one window, for gaps minutes.';
 COMMENT ON COLUMN raxx_detect.detection_findings.sample_size IS 'How many rows the peak was made of.';
-COMMENT ON COLUMN raxx_detect.detection_findings.evidence IS 'Bounded: keys of rows and times, not copies of their contents.';
+COMMENT ON COLUMN raxx_detect.detection_findings.evidence IS 'Bounded: keys of the rows with which it began, and numbers; not copies of contents.';
 COMMENT ON COLUMN raxx_detect.detection_findings.occurrences IS 'How many of the rule''s conditions held during the episode; evidence names them.';
 COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found only after rows came later than their source''s lateness.';
 
@@ -98,12 +98,13 @@ BEGIN
     IF (old.severity, old.observed, old.sample_size) >= (c.severity, c.observed, c.sample_size) THEN
         c.severity := old.severity; c.observed := old.observed; c.sample_size := old.sample_size;
         c.threshold := old.threshold; c.unit := old.unit; c.p_value := old.p_value; c.fired_by := old.fired_by;
-        c.summary := old.summary; c.evidence := old.evidence; c.verdict := old.verdict;
+        c.summary := old.summary; c.verdict := old.verdict;
     END IF;
+    c.evidence := old.evidence;  -- what it began with
     RETURN c;
 END $$;
 COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.detection_findings) IS
-'The candidate joined with what is known of its episode from before: the whole episode, all conditions, told by the worse half. What is joined is a maximum, so that it does not matter where the halves were cut.';
+'The candidate joined with what is known of its episode from before: the whole episode, all conditions, told by the worse half, with the evidence that it began with. What is joined is a maximum, so that it does not matter where the halves were cut.';
 
 CREATE FUNCTION raxx_detect.record_findings(rule raxx_detect.rules, source text, candidates raxx_detect.candidate[],
     exact_from timestamptz, as_of timestamptz, first_look boolean, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)

@@ -32,6 +32,13 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.row_keys(raxx_detect.source_bindings, tstzrange, text, text) IS
 'Evidence: the primary keys (without one, the times) of the first 20 rows in the period, of those for which the entity expression, made by an evaluator over the row t and the entity $3, holds.';
 
+CREATE FUNCTION raxx_detect.window_up_to(instant timestamptz, window_length interval) RETURNS tstzrange
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT tstzrange(instant - window_length + interval '1 microsecond', instant + interval '1 microsecond')
+$$;
+COMMENT ON FUNCTION raxx_detect.window_up_to(timestamptz, interval) IS
+'The window (instant - window_length, instant], whose rows made an episode begin: the evidence that no later row changes.';
+
 CREATE FUNCTION raxx_detect.like_patterns(globs jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(array_agg(replace(regexp_replace(glob, '([\\%_])', '\\\1', 'g'), '*', '%')), '{}') FROM jsonb_array_elements_text(globs) glob
@@ -74,7 +81,7 @@ BEGIN
             format('%s: %s %s within %s (threshold %s)', raxx_detect.printable(e.entity), e.peak, unit,
                 raxx_detect.in_words(window_length), threshold),
             jsonb_build_object('window', window_length,
-                'rows', raxx_detect.row_keys(binding, tstzrange(lower(e.episode) - window_length, upper(e.episode)),
+                'rows', raxx_detect.row_keys(binding, raxx_detect.window_up_to(lower(e.episode), window_length),
                     format('raxx_detect.text_of(t.%I) = $3', entity_column), e.entity)),
             NULL::text)::raxx_detect.candidate;
     END LOOP;
@@ -109,7 +116,9 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_ca
     )
     SELECT worst.entity, j.episode, worst.severity, worst.observed, worst.threshold, worst.unit, worst.p_value, worst.fired_by,
            worst.sample_size, ARRAY(SELECT DISTINCT unnest(c.conditions) FROM conditions c
-               WHERE c.entity = j.entity AND c.episode && j.episode ORDER BY 1), worst.summary, worst.evidence, worst.verdict
+               WHERE c.entity = j.entity AND c.episode && j.episode ORDER BY 1), worst.summary,
+           (SELECT c.evidence FROM conditions c WHERE c.entity = j.entity AND c.episode && j.episode
+            ORDER BY lower(c.episode), c.severity DESC LIMIT 1), worst.verdict
     FROM joined j CROSS JOIN LATERAL (
         SELECT c.* FROM conditions c WHERE c.entity = j.entity AND c.episode && j.episode
         ORDER BY c.severity DESC, c.observed DESC, c.sample_size DESC, lower(c.episode) LIMIT 1) worst
@@ -193,7 +202,6 @@ DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
     threshold bigint := (rule.params ->> 'threshold')::bigint;
     email_column name := raxx_detect.role_column(binding, rule.params ->> 'email');
-    period tstzrange;
     surprise record;
     e record;
 BEGIN
@@ -202,7 +210,6 @@ BEGIN
                 NULL, NULL, NULL, window_length, threshold, exact_from - window_length, as_of) x LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;
         CONTINUE WHEN e.is_shape <> EXISTS (SELECT FROM raxx_detect.free_mail_domains d WHERE d.domain = e.domain);
-        period := tstzrange(lower(e.episode) - window_length, upper(e.episode));
         IF e.is_shape THEN
             surprise := raxx_detect.surprising_shape(binding, email_column, e.entity, e.episode, window_length, threshold,
                 (rule.params ->> 'shape_history')::interval, (rule.params ->> 'shape_tail')::float8, exact_from, as_of,
@@ -216,7 +223,7 @@ BEGIN
                     raxx_detect.printable(e.entity), raxx_detect.in_words(window_length), round((100 * surprise.share)::numeric, 2),
                     rule.params ->> 'shape_history'),
                 jsonb_build_object('window', window_length, 'share', surprise.share, 'history_size', surprise.history_size,
-                    'rows', raxx_detect.row_keys(binding, period,
+                    'rows', raxx_detect.row_keys(binding, raxx_detect.window_up_to(surprise.onset, window_length),
                         format('(SELECT p.shape || ''@'' || p.registrable_domain FROM raxx_detect.email_pattern(t.%I::text) p) = $3', email_column),
                         e.entity)),
                 NULL::text)::raxx_detect.candidate;
@@ -226,7 +233,7 @@ BEGIN
                 format('%s sign-ups from %s within %s (threshold %s)', e.peak, raxx_detect.printable(e.entity),
                     raxx_detect.in_words(window_length), threshold),
                 jsonb_build_object('window', window_length,
-                    'rows', raxx_detect.row_keys(binding, period,
+                    'rows', raxx_detect.row_keys(binding, raxx_detect.window_up_to(lower(e.episode), window_length),
                         format('(raxx_detect.email_pattern(t.%I::text)).registrable_domain = $3', email_column), e.entity)),
                 NULL::text)::raxx_detect.candidate;
         END IF;

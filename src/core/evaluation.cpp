@@ -77,7 +77,7 @@ std::unique_ptr<Evaluation> make(const Spec& spec) {
 Evaluation* evaluation_create(const Spec& spec, Error* error) noexcept {
     Evaluation* evaluation = nullptr;
     guarded(error, [&] {
-        evaluation = new Guarded(make(spec), spec);
+        evaluation = std::make_unique<Guarded>(make(spec), spec).release();
         return Status::ok;
     });
     return evaluation;

@@ -21,7 +21,7 @@ struct SourceColumns {
 };
 
 // Names to columns; nullptr: none. Raises clear errors for what is not there, of a wrong kind, or not permitted.
-SourceColumns find_source_columns(Oid relation, const char* time, const char* key, const char* value,
+SourceColumns find_source_columns(Oid oid, const char* time, const char* key, const char* value,
                                   const char* filter);
 
 struct TimeRange {

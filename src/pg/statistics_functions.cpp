@@ -61,7 +61,7 @@ ArrayType* state_argument(FunctionCallInfo fcinfo, int number) {
 int first_digit(Datum value) {
     const bytea* wire = DatumGetByteaPP(DirectFunctionCall1(numeric_send, value));
     const auto* bytes = reinterpret_cast<const unsigned char*>(VARDATA_ANY(wire));
-    const auto word = [bytes](int at) { return (bytes[2 * at] << 8) | bytes[2 * at + 1]; };
+    const auto word = [bytes](size_t at) { return (bytes[2 * at] << 8) | bytes[2 * at + 1]; };
     const int digits = word(0);
     const int sign = word(2);
     if (digits == 0 || (sign != 0x0000 && sign != 0x4000)) return 0;

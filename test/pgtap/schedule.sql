@@ -2,7 +2,7 @@
 -- at once and in steps of random length, each step twice, with rows that come on time, and with rows that come late, but
 -- within the lateness of their source. Every column of the findings but ids and times of writing has to be the same.
 BEGIN;
-SELECT plan(36);
+SELECT plan(39);
 SET LOCAL timezone = 'UTC';
 
 CREATE FUNCTION pg_temp.pseudo_random(n bigint, seed bigint, below bigint) RETURNS bigint
@@ -20,9 +20,14 @@ FROM generate_series(1, 500) n;
 CREATE TABLE signups (id bigint PRIMARY KEY, event_time timestamptz, email text, origin text, delay interval);
 INSERT INTO signups
 SELECT n, pg_temp.some_time(n, 1), CASE pg_temp.pseudo_random(n, 6, 3) WHEN 0 THEN 'user' || n || '@acme' || pg_temp.pseudo_random(n, 7, 2) || '.com'
-           WHEN 1 THEN 'x' || n || '@gmail.com' ELSE 'info@site' || n || '.example' END,
+           WHEN (extract(epoch FROM pg_temp.some_time(n, 1))::bigint / 1500) % 3 THEN 'x' || n || '@gmail.com' ELSE 'info@site' || n || '.example' END,
        'https://origin' || pg_temp.pseudo_random(n, 8, 2) || '.example', pg_temp.pseudo_random(n, 5, 300) * interval '1 second'
 FROM generate_series(1, 2400) n;
+-- And a quiet week before, in which few sign-ups have the shape of the waves that follow.
+INSERT INTO signups
+SELECT 10000 + n, timestamptz '2024-02-27 00:00+00' + n * interval '15 minutes', CASE WHEN n % 12 = 0 THEN 'y' || n || '@gmail.com' ELSE 'info@place' || n || '.example' END,
+       'https://quiet.example', '0'
+FROM generate_series(1, 660) n;
 CREATE TABLE audit (id bigint PRIMARY KEY, event_time timestamptz, delay interval);
 INSERT INTO audit
 SELECT n, pg_temp.some_time(n, 10), pg_temp.pseudo_random(n, 5, 300) * interval '1 second' FROM generate_series(1, 9) n;
@@ -49,6 +54,7 @@ SELECT is(array_agg(DISTINCT r.outcome), '{ok}', 'one run over everything')
 FROM judged j CROSS JOIN LATERAL raxx_detect.run(j.rule_id, '2024-03-05 17:00') r;
 CREATE TABLE at_once AS SELECT * FROM found;
 SELECT set_eq('SELECT rule_id FROM at_once', 'SELECT rule_id FROM judged', 'finds something of each rule');
+SELECT cmp_ok(count(*), '>', 1::bigint, 'waves of a shape among it') FROM at_once WHERE entity = 'a9@gmail.com';
 
 -- ---- in steps -------------------------------------------------------------------------------------------------------
 -- How many of the runs, each repeated at once, changed something the second time.
@@ -84,7 +90,7 @@ DECLARE
         'entity, episode, condition' || CASE how WHEN 'on time' THEN ', severity' ELSE '' END,
         'entity, episode, observed, threshold, unit, p_value, fired_by, verdict',
         'entity, episode, sample_size, occurrences',
-        'entity, episode, summary, evidence'];
+        'entity, episode, summary, evidence - ''rows'''];
 BEGIN
     FOR rule IN SELECT rule_id FROM judged ORDER BY rule_id LOOP
         FOREACH columns IN ARRAY parts LOOP
@@ -92,6 +98,8 @@ BEGIN
                 format('SELECT %s FROM at_once WHERE rule_id = %L', columns, rule), format('%s, rows %s: %s', rule, how, columns));
         END LOOP;
     END LOOP;
+    RETURN NEXT is((SELECT count(*) FROM found f JOIN at_once o USING (rule_id, entity, episode) WHERE f.evidence -> 'rows' <> o.evidence -> 'rows'), 0::bigint,
+        format('all rules, rows %s: the rows named as evidence differ in so many findings', how));
 END $$;
 
 SELECT is(pg_temp.judge_in_steps(false), 0::bigint, 'a run repeated changes nothing (rows on time)');

@@ -26,13 +26,15 @@ CROSS JOIN LATERAL pg_identify_object(m.catalog, m.objid, 0) i
 WHERE i.schema IS DISTINCT FROM 'raxx_detect'
 ORDER BY m.object COLLATE "C";
 
--- Every function, aggregate, table, view and type has a comment. (Sequences are part of their tables.)
+-- Every function, aggregate, table, view and type has a comment; sequences, row types and arrays come with other objects.
 SELECT DISTINCT (pg_identify_object(m.catalog, m.objid, 0)).type
 FROM members m ORDER BY 1;
 
 SELECT m.object
 FROM members m
 WHERE (pg_identify_object(m.catalog, m.objid, 0)).type <> 'sequence' AND obj_description(m.objid, m.catalog::name) IS NULL
+  AND NOT EXISTS (SELECT FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+                  WHERE m.catalog = 'pg_type'::regclass AND t.oid = m.objid AND (t.typcategory = 'A' OR c.relkind <> 'c'))
 ORDER BY m.object COLLATE "C";
 
 -- Every function of SQL or PL/pgSQL has its search_path pinned, so that nobody's schema can get in between.

@@ -81,7 +81,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA raxx_detect TO regr
 SET ROLE regress_raxx_owner;
 SELECT raxx_detect.bind_source('rbac_denials', 'app.events', '{"event_time": "at", "operator": "who", "permission": "what"}');
 SELECT rule_id, outcome, findings_new FROM raxx_detect.run('auth_rbac_denied_burst', '2024-03-06');
-SELECT entity, severity, observed FROM raxx_detect.detection_findings;
+SELECT entity, severity, observed FROM raxx_detect.detection_findings ORDER BY entity;
 RESET ROLE;
 -- One that may not read the source gets an error of that rule, which says so, and a source that is missing.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA raxx_detect TO regress_raxx_reader;
@@ -90,7 +90,7 @@ SET ROLE regress_raxx_reader;
 SELECT rule_id, outcome, findings_new, detail FROM raxx_detect.run('auth_rbac_denied_burst', '2024-03-07');
 SELECT missing FROM raxx_detect.sources WHERE source = 'rbac_denials';
 RESET ROLE;
-SELECT entity, condition FROM raxx_detect.detection_findings;
+SELECT entity, condition FROM raxx_detect.detection_findings ORDER BY entity;
 
 DROP SCHEMA app, trap CASCADE;
 DROP OWNED BY regress_raxx_owner, regress_raxx_reader;
