@@ -29,7 +29,7 @@ TimeRange range_arguments(FunctionCallInfo fcinfo, int from, int to) {
     if (range.from > range.to) {
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("from_time must not be after to_time"),
                         errdetail("The range is from %s to %s.", pstrdup(timestamptz_to_str(range.from)),
-                                  timestamptz_to_str(range.to)),
+                                  pstrdup(timestamptz_to_str(range.to))),
                         errhint("Exchange the two.")));
     }
     return range;
@@ -108,11 +108,11 @@ Datum run_episodes(FunctionCallInfo fcinfo, Method method, const Arguments& at, 
         method == Method::distinct ? name_argument(fcinfo, at.value, "value") : nullptr,
         optional_name(fcinfo, at.filter));
     const Reading before = session_reading();
+    // Patterns are found in the text of an address and are texts themselves, whatever type the column has.
+    if (method == Method::email_pattern && columns.key.image != Image::text) columns.key.image = Image::by_output;
     Evaluation* evaluation = evaluate(columns, spec, range, patterns);
     if (notice) say_what_was_ignored(before);
-    // Patterns are texts of the core's own making, whatever type the column has.
-    Column text = {};
-    return_episodes(fcinfo, evaluation, method == Method::email_pattern ? &text : &columns.key);
+    return_episodes(fcinfo, evaluation, &columns.key);
     return static_cast<Datum>(0);
 }
 

@@ -104,8 +104,10 @@ Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayTy
     SPI_connect();
 
     Evaluation* evaluation = nullptr;
+    const Reading before = reading;
     for (Effort effort = Effort::presume; evaluation == nullptr;) {
         MemoryContextReset(memory);
+        reading = before;  // rows that are read again count once
         evaluation = attempt(memory, columns, spec, range, patterns, &effort);
     }
 

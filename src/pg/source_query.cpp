@@ -19,7 +19,8 @@ struct Key {
 // Plans are made when they are first wanted.
 struct Entry {
     Key key;
-    bool stale;  // the relation changed
+    NameData schema;  // whose renaming no news of the relation tells
+    bool stale;       // the relation changed
     bool chosen;
     bool has_time_order;  // an index gives it, so that nobody sorts
     bool has_key_order;
@@ -64,7 +65,6 @@ Entry* entry_of(const SourceColumns& columns, TimeRange range) {
         control.entrysize = sizeof(Entry);
         kept = hash_create("raxx_detect source queries", 32, &control, HASH_ELEM | HASH_BLOBS);
     }
-    drop_stale_entries();
     Key key;
     memset(&key, 0, sizeof key);
     key.relation = columns.relation;
@@ -74,11 +74,16 @@ Entry* entry_of(const SourceColumns& columns, TimeRange range) {
     key.filter = columns.filter.number;
     key.has_from = range.from != kMinusInfinity;
     key.has_to = range.to != kInfinity;
+    const char* schema = get_namespace_name(get_rel_namespace(columns.relation));
     bool found = false;
-    auto* entry = static_cast<Entry*>(hash_search(kept, &key, HASH_ENTER, &found));
+    auto* entry = static_cast<Entry*>(hash_search(kept, &key, HASH_FIND, &found));
+    if (found && namestrcmp(&entry->schema, schema) != 0) entry->stale = true;
+    drop_stale_entries();
+    entry = static_cast<Entry*>(hash_search(kept, &key, HASH_ENTER, &found));
     if (!found) {
         *entry = Entry{};
         entry->key = key;
+        namestrcpy(&entry->schema, schema);
     }
     return entry;
 }
