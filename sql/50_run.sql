@@ -188,21 +188,28 @@ BEGIN
         result.elapsed := clock_timestamp() - started;
         RETURN result;
     END IF;
-    -- Before the subtransaction: a rule that fails is still in the state that it is due.
-    rule := raxx_detect.refresh_state(rule_id);
-    result.state := rule.state;
-    BEGIN  -- a subtransaction: what fails leaves nothing behind, and the other rules go on
-        IF rule.state IN ('live', 'placeholder') THEN
-            result := raxx_detect.evaluate_rule(rule, as_of, result);
-        ELSE
-            result.outcome := CASE rule.state WHEN 'dormant' THEN 'dormant' ELSE 'skipped' END;
-            result.detail := rule.state_reason;
-        END IF;
+    -- Two subtransactions: what fails leaves nothing behind, and the other rules go on; but a rule that fails to be
+    -- judged is in the state that it is due all the same.
+    BEGIN
+        rule := raxx_detect.refresh_state(rule_id);
+        result.state := rule.state;
+        BEGIN
+            IF rule.state IN ('live', 'placeholder') THEN
+                result := raxx_detect.evaluate_rule(rule, as_of, result);
+            ELSE
+                result.outcome := CASE rule.state WHEN 'dormant' THEN 'dormant' ELSE 'skipped' END;
+                result.detail := rule.state_reason;
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        END;
     EXCEPTION WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    END;
+    IF state IS NOT NULL THEN
         result := (rule_id, rule.state, 'error', 0, 0, 0, NULL, NULL,
             concat_ws(' ', format('%s: %s.', state, message), nullif(detail, ''), nullif(hint, '')));
-    END;
+    END IF;
     result.elapsed := clock_timestamp() - started;
     PERFORM raxx_detect.record_run(result, started, as_of);
     RETURN result;

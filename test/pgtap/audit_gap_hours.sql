@@ -28,7 +28,8 @@ FROM generate_series(1, 80) n, LATERAL (SELECT timestamptz '2024-03-01 00:00+00'
 SELECT is(count(*) FILTER (WHERE extract(epoch FROM raxx_detect.business_time(p.period, h.params)) <> extract(epoch FROM pg_temp.by_definition(p.period, h.params))), 0::bigint,
     format('hours of %s in 80 periods', h.name))
 FROM hours h CROSS JOIN periods p GROUP BY h.name ORDER BY h.name;
-SELECT cmp_ok(count(*), '>', 10::bigint, 'some of the periods are longer than a week') FROM periods WHERE upper(period) - lower(period) > '7 days';
+SELECT cmp_ok(count(*), '>', 10::bigint, 'some of the periods are longer than a week')
+FROM periods WHERE upper(period) - lower(period) > '7 days';
 SELECT cmp_ok(count(*), '>', 10::bigint, 'and some shorter than a day') FROM periods WHERE upper(period) - lower(period) < '1 day';
 
 -- To the microsecond, at the edges and just short of a week.
@@ -91,12 +92,14 @@ CREATE TABLE console (event_time timestamptz PRIMARY KEY);
 SELECT raxx_detect.bind_source('console_audit_events', 'console');
 INSERT INTO audit VALUES ('2024-03-05 15:00+00'), ('2024-03-05 16:00+00'), ('infinity'), ('-infinity');
 INSERT INTO console SELECT generate_series(timestamptz '2024-03-05 15:00+00', '2024-03-05 16:20+00', '10 minutes');
-SELECT is((r.outcome, r.findings_new), ('ok'::text, 2::bigint), 'two tables, one of them silent twice') FROM raxx_detect.run('data_audit_log_gap_window', '2024-03-05 16:40+00') r;
+SELECT is((r.outcome, r.findings_new), ('ok'::text, 2::bigint), 'two tables, one of them silent twice')
+FROM raxx_detect.run('data_audit_log_gap_window', '2024-03-05 16:40+00') r;
 SELECT results_eq('SELECT source, entity, episode, condition, occurrences FROM raxx_detect.detection_findings ORDER BY episode', $$VALUES
     ('customer_audit_events', 'customer_audit_events', '["2024-03-05 15:00:00+00","2024-03-05 16:00:00+00")'::tstzrange, 'cleared', 1),
     ('customer_audit_events', 'customer_audit_events', '["2024-03-05 16:00:00+00",)', 'firing', 1)$$, 'an hour that is over, and 40 minutes that go on');
 SELECT is(r.findings_new, 1::bigint, 'then the other, too') FROM raxx_detect.run('data_audit_log_gap_window', '2024-03-05 16:51+00') r;
-SELECT is(evidence #> '{rows,first_rows}', '[["2024-03-05T16:20:00+00:00"]]', 'its evidence is the last row') FROM raxx_detect.detection_findings WHERE source = 'console_audit_events';
+SELECT is(evidence #> '{rows,first_rows}', '[["2024-03-05T16:20:00+00:00"]]', 'its evidence is the last row')
+FROM raxx_detect.detection_findings WHERE source = 'console_audit_events';
 
 SELECT * FROM finish();
 ROLLBACK;

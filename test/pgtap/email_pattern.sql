@@ -30,7 +30,8 @@ SELECT pg_temp.sign_up('2024-03-05 12:01+00', 'X@LEADS.co.uk');
 SELECT is(r.findings_new, 1::bigint, 'the eighth fires') FROM pg_temp.look('2024-03-05 12:01+00') r;
 CREATE TEMP TABLE first AS SELECT * FROM pg_temp.found;
 SELECT is((entity, severity::text, condition), ('leads.co.uk'::text, 'medium'::text, 'firing'::text), 'the registrable domain') FROM first;
-SELECT is((observed, threshold, unit, sample_size), (8::float8, 8::float8, 'sign-ups of one domain'::text, 8::bigint), 'eight of it') FROM first;
+SELECT is((observed, threshold, unit, sample_size), (8::float8, 8::float8, 'sign-ups of one domain'::text, 8::bigint), 'eight of it')
+FROM first;
 SELECT is(summary, '8 sign-ups from leads.co.uk within 5 min (threshold 8)', 'in a sentence') FROM first;
 SELECT is(p_value, NULL, 'a domain needs no chance') FROM first;
 SELECT is(jsonb_array_length(evidence #> '{rows,first_rows}'), 8, 'its rows') FROM first;
@@ -48,9 +49,11 @@ SELECT is((entity, unit), ('a9@gmail.com'::text, 'sign-ups of one shape'::text),
 -- 468 and 78 sign-ups in the whole days of the week before, and 78 of them have the shape.
 SELECT is((evidence ->> 'history_size')::int, 546, 'its history') FROM first;
 SELECT is(round((evidence ->> 'share')::numeric, 12), round(79 / 548.0, 12), 'its share, by the rule of succession') FROM first;
-SELECT is(round((p_value * 1e9)::numeric, 6), round(((79 / 548.0) ^ 8 * 1e9)::numeric, 6), 'so that eight of eight are improbable') FROM first;
+SELECT is(round((p_value * 1e9)::numeric, 6), round(((79 / 548.0) ^ 8 * 1e9)::numeric, 6), 'so that eight of eight are improbable')
+FROM first;
 SELECT cmp_ok(p_value, '<=', 1e-6::float8, 'enough') FROM first;
-SELECT is(summary, '8 sign-ups of the shape a9@gmail.com within 5 min; it was the shape of 14.42 % of them in the 7 days before', 'in a sentence') FROM first;
+SELECT is(summary, '8 sign-ups of the shape a9@gmail.com within 5 min; it was the shape of 14.42 % of them in the 7 days before', 'in a sentence')
+FROM first;
 SELECT is(jsonb_array_length(evidence #> '{rows,first_rows}'), 8, 'its rows') FROM first;
 
 -- A common shape is none, nor is one among many.
@@ -66,8 +69,10 @@ SELECT is(r.findings_new, 0::bigint, 'eight of a shape among sixty others') FROM
 
 -- ---- a long wave of one shape: the wave does not become its own history -------------------------------------------------
 SELECT pg_temp.quiet_week();
-SELECT pg_temp.sign_up(t, 'eva' || extract(epoch FROM t)::bigint || '@gmail.com') FROM generate_series(timestamptz '2024-03-05 12:00+00', '2024-03-05 12:40+00', '20 seconds') t;
-SELECT pg_temp.sign_up(t, 'info@at' || extract(epoch FROM t)::bigint || '.example') FROM generate_series(timestamptz '2024-03-05 12:00+00', '2024-03-05 12:40+00', '60 seconds') t;
+SELECT pg_temp.sign_up(t, 'eva' || extract(epoch FROM t)::bigint || '@gmail.com')
+FROM generate_series(timestamptz '2024-03-05 12:00+00', '2024-03-05 12:40+00', '20 seconds') t;
+SELECT pg_temp.sign_up(t, 'info@at' || extract(epoch FROM t)::bigint || '.example')
+FROM generate_series(timestamptz '2024-03-05 12:00+00', '2024-03-05 12:40+00', '60 seconds') t;
 SELECT pg_temp.look('2024-03-05 13:00+00');
 CREATE TEMP TABLE at_once AS SELECT entity, episode, condition, observed, sample_size, p_value, summary, evidence FROM pg_temp.found;
 SELECT results_eq('SELECT entity, condition, episode FROM at_once',
@@ -81,8 +86,10 @@ SELECT results_eq('SELECT observed, sample_size, summary, evidence FROM pg_temp.
 
 -- ---- a wave of one shape in which a crowd of others joins later: found at any schedule, or at none ----------------------
 SELECT pg_temp.quiet_week();
-SELECT pg_temp.sign_up(t, 'y' || extract(epoch FROM t)::bigint || '@gmail.com') FROM generate_series(timestamptz '2024-03-05 12:00+00', '2024-03-05 14:00+00', '30 seconds') t;
-SELECT pg_temp.sign_up(t, 'info@at' || extract(epoch FROM t)::bigint || '.example') FROM generate_series(timestamptz '2024-03-05 12:20+00', '2024-03-05 14:00+00', '2 seconds') t;
+SELECT pg_temp.sign_up(t, 'y' || extract(epoch FROM t)::bigint || '@gmail.com')
+FROM generate_series(timestamptz '2024-03-05 12:00+00', '2024-03-05 14:00+00', '30 seconds') t;
+SELECT pg_temp.sign_up(t, 'info@at' || extract(epoch FROM t)::bigint || '.example')
+FROM generate_series(timestamptz '2024-03-05 12:20+00', '2024-03-05 14:00+00', '2 seconds') t;
 SELECT pg_temp.look('2024-03-05 14:30+00');
 DELETE FROM at_once;
 INSERT INTO at_once SELECT entity, episode, condition, observed, sample_size, p_value, summary, evidence FROM pg_temp.found;
@@ -105,13 +112,16 @@ WHERE (raxx_detect.email_pattern('x@' || d.domain)).registrable_domain IS DISTIN
 
 -- ---- what is not judged --------------------------------------------------------------------------------------------------
 SELECT pg_temp.start_over();
-SELECT pg_temp.sign_up('2024-03-05 12:00+00', NULL, '', 'nobody', 'x@', '@x.example', 'a@192.0.2.1', 'a@localhost', 'a@com') FROM generate_series(1, 9);
+SELECT pg_temp.sign_up('2024-03-05 12:00+00', NULL, '', 'nobody', 'x@', '@x.example', 'a@192.0.2.1', 'a@localhost', 'a@com')
+FROM generate_series(1, 9);
 SELECT is((r.outcome, r.findings_new, r.detail), ('ok'::text, 0::bigint, 'ignored 9 rows of waitlist_signups with a NULL entity or value'::text),
     'what is not an address is of no pattern; a NULL is counted') FROM pg_temp.look('2024-03-05 12:01+00') r;
 SELECT pg_temp.start_over();
-SELECT pg_temp.sign_up('2024-03-05 12:00+00', repeat('x', 100000) || n || '@gmail.com', n || '@' || repeat('long.', 40) || 'example') FROM generate_series(1, 12) n;
+SELECT pg_temp.sign_up('2024-03-05 12:00+00', repeat('x', 100000) || n || '@gmail.com', n || '@' || repeat('long.', 40) || 'example')
+FROM generate_series(1, 12) n;
 SELECT pg_temp.look('2024-03-05 12:01+00');
-SELECT is((max(length(entity)) <= 280, max(length(summary)) <= 300, max(length(evidence::text)) < 2000), (true, true, true), 'long addresses make short findings') FROM pg_temp.found;
+SELECT is((max(length(entity)) <= 280, max(length(summary)) <= 300, max(length(evidence::text)) < 2000), (true, true, true), 'long addresses make short findings')
+FROM pg_temp.found;
 
 -- ---- addresses of any type ------------------------------------------------------------------------------------------------
 CREATE DOMAIN address AS varchar(100);

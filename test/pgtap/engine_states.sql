@@ -13,9 +13,11 @@ CREATE TABLE broken_table (event_time timestamptz, operator text, permission tex
 INSERT INTO broken_table VALUES ('2024-03-05 12:00+00', 'ops', 'users:admin', 0);
 CREATE VIEW broken AS SELECT event_time, operator || 1 / divisor AS operator, permission FROM broken_table;
 SELECT raxx_detect.bind_source('rbac_denials', 'broken');
-SELECT is((r.state, r.outcome), ('live'::text, 'error'::text), 'the first run of a rule fails') FROM pg_temp.look('auth_rbac_denied_burst', '12:10') r;
+SELECT is((r.state, r.outcome), ('live'::text, 'error'::text), 'the first run of a rule fails')
+FROM pg_temp.look('auth_rbac_denied_burst', '12:10') r;
 SELECT is(state, 'live', 'it is live all the same: it has what it needs') FROM pg_temp.rule WHERE rule_id = 'auth_rbac_denied_burst';
-SELECT unalike(state_reason, '%not bound%', 'and its reason is not that of yesterday') FROM pg_temp.rule WHERE rule_id = 'auth_rbac_denied_burst';
+SELECT unalike(state_reason, '%not bound%', 'and its reason is not that of yesterday')
+FROM pg_temp.rule WHERE rule_id = 'auth_rbac_denied_burst';
 SELECT is(state, 'live', 'as the record of the run says') FROM raxx_detect.rule_runs WHERE rule_id = 'auth_rbac_denied_burst';
 SELECT is((s.state, s.last_outcome, s.last_detail), ('live'::text, 'error'::text, '22012: division by zero.'::text), 'and the status')
 FROM raxx_detect.status s WHERE rule_id = 'auth_rbac_denied_burst';
@@ -27,13 +29,15 @@ SELECT results_eq($$SELECT from_state, to_state FROM raxx_detect.rule_state_chan
 -- A parameter that names a role which no column plays is that rule's error, in words that lead to it.
 SELECT raxx_detect.set_params('auth_rbac_denied_burst', '{"entity": "route"}');
 SELECT is(r.outcome, 'error', 'an entity without a column') FROM pg_temp.look('auth_rbac_denied_burst', '12:12') r;
-SELECT matches(detail, 'route', 'is named') FROM raxx_detect.rule_runs WHERE rule_id = 'auth_rbac_denied_burst' ORDER BY run_id DESC LIMIT 1;
+SELECT matches(detail, 'route', 'is named')
+FROM raxx_detect.rule_runs WHERE rule_id = 'auth_rbac_denied_burst' ORDER BY run_id DESC LIMIT 1;
 SELECT raxx_detect.set_params('auth_rbac_denied_burst', '{"entity": "operator"}');
 
 -- ---- disabled and enabled ----------------------------------------------------------------------------------------------------
 SELECT raxx_detect.disable('auth_rbac_denied_burst', 'while we move');
 SELECT raxx_detect.disable('auth_rbac_denied_burst', 'still moving');
-SELECT is((r.state, r.outcome, r.detail), ('disabled'::text, 'skipped'::text, 'still moving'::text), 'the last reason counts') FROM pg_temp.look('auth_rbac_denied_burst', '12:13') r;
+SELECT is((r.state, r.outcome, r.detail), ('disabled'::text, 'skipped'::text, 'still moving'::text), 'the last reason counts')
+FROM pg_temp.look('auth_rbac_denied_burst', '12:13') r;
 SELECT raxx_detect.unbind_source('rbac_denials');
 SELECT is(r.state, 'disabled', 'disabled stays disabled, whatever is bound') FROM pg_temp.look('auth_rbac_denied_burst', '12:14') r;
 SELECT is(raxx_detect.enable('auth_rbac_denied_burst'), 'dormant', 'enabled, it is what is due');
@@ -48,8 +52,10 @@ SELECT is(raxx_detect.enable('auth_login_failure_burst'), 'subsumed', 'also afte
 CREATE TABLE audit (event_time timestamptz);
 INSERT INTO audit VALUES ('2024-03-05 12:00+00');
 SELECT raxx_detect.bind_source('console_audit_events', 'audit');
-SELECT is((r.state, r.outcome), ('placeholder'::text, 'ok'::text), 'placeholder thresholds, on what is bound') FROM pg_temp.look('data_audit_log_gap_window', '12:10') r;
-SELECT matches(state_reason, 'not bound: customer_audit_events$', 'what is not is said') FROM pg_temp.rule WHERE rule_id = 'data_audit_log_gap_window';
+SELECT is((r.state, r.outcome), ('placeholder'::text, 'ok'::text), 'placeholder thresholds, on what is bound')
+FROM pg_temp.look('data_audit_log_gap_window', '12:10') r;
+SELECT matches(state_reason, 'not bound: customer_audit_events$', 'what is not is said')
+FROM pg_temp.rule WHERE rule_id = 'data_audit_log_gap_window';
 
 -- ---- records of runs: one when something was found, read or said --------------------------------------------------------------
 DELETE FROM raxx_detect.rule_runs;
@@ -80,15 +86,18 @@ SELECT is(runs, 0::bigint, 'single runs are no heartbeat') FROM raxx_detect.hear
 SELECT is((SELECT count(*) FROM raxx_detect.run_all('2024-03-05 13:00+00')), 17::bigint, 'run_all returns a row for each rule');
 SELECT is((runs, as_of, last_run_at), (1::bigint, '2024-03-05 13:00+00'::timestamptz, now()), 'and is one') FROM raxx_detect.heartbeat;
 SELECT is(count(*), 17::bigint, 'status has a line for each') FROM raxx_detect.status WHERE last_run >= now();
-SELECT is(covered_to, '2024-03-05 13:00+00'::timestamptz, 'up to where it has looked') FROM raxx_detect.status WHERE rule_id = 'signup_waitlist_velocity_per_origin';
-SELECT is(r.outcome, 'no_data', 'a source that should have had an event since has no data') FROM raxx_detect.run('signup_waitlist_velocity_per_origin', '2024-03-09 13:00+00') r;
+SELECT is(covered_to, '2024-03-05 13:00+00'::timestamptz, 'up to where it has looked')
+FROM raxx_detect.status WHERE rule_id = 'signup_waitlist_velocity_per_origin';
+SELECT is(r.outcome, 'no_data', 'a source that should have had an event since has no data')
+FROM raxx_detect.run('signup_waitlist_velocity_per_origin', '2024-03-09 13:00+00') r;
 SELECT is(detail, 'waitlist_signups has been silent since 2024-03-05 12:01:00+00; it should have an event every 3 days', 'and says since when')
 FROM raxx_detect.rule_runs ORDER BY run_id DESC LIMIT 1;
 
 -- A finding that nobody has closed is open, also when its condition is over.
 INSERT INTO signups SELECT '2024-03-09 14:00+00', 'x', 'y' FROM generate_series(1, 20);
 SELECT is(r.findings_new, 1::bigint, 'a finding') FROM raxx_detect.run('signup_waitlist_velocity_per_origin', '2024-03-09 15:00+00') r;
-SELECT is((open_findings, last_finding), (1::bigint, now()), 'is open') FROM raxx_detect.status WHERE rule_id = 'signup_waitlist_velocity_per_origin';
+SELECT is((open_findings, last_finding), (1::bigint, now()), 'is open')
+FROM raxx_detect.status WHERE rule_id = 'signup_waitlist_velocity_per_origin';
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'benign';
 SELECT is(open_findings, 0::bigint, 'until it is closed') FROM raxx_detect.status WHERE rule_id = 'signup_waitlist_velocity_per_origin';
 INSERT INTO raxx_detect.deliveries (finding_id, channel, payload) SELECT finding_id, 'log', '{}' FROM raxx_detect.detection_findings;
@@ -98,7 +107,8 @@ SELECT is_empty('SELECT * FROM raxx_detect.deliveries', 'a finding takes its del
 -- ---- judge_from ahead of as_of: nothing to judge yet ---------------------------------------------------------------------------
 INSERT INTO signups VALUES ('2024-03-19 12:00+00', 'x', 'y');
 SELECT raxx_detect.bind_source('waitlist_signups', 'signups', judge_from => '2024-04-01');
-SELECT is(r.outcome, 'skipped', 'before judge_from nothing is judged') FROM raxx_detect.run('signup_waitlist_velocity_per_origin', '2024-03-20') r;
+SELECT is(r.outcome, 'skipped', 'before judge_from nothing is judged')
+FROM raxx_detect.run('signup_waitlist_velocity_per_origin', '2024-03-20') r;
 SELECT is(r.findings_new, 0::bigint, 'nor later') FROM raxx_detect.run('signup_waitlist_velocity_per_origin', '2024-04-02') r;
 
 -- ---- prerequisites, as their sources fill -----------------------------------------------------------------------------------------
@@ -106,7 +116,8 @@ CREATE FUNCTION pg_temp.holds(id text) RETURNS boolean LANGUAGE sql AS $$ SELECT
 CREATE FUNCTION pg_temp.says(id text) RETURNS text LANGUAGE sql AS $$ SELECT detail FROM raxx_detect.prerequisites WHERE prerequisite = id $$;
 SELECT raxx_detect.create_source_table(source, 'pg_temp.of_' || source)
 FROM unnest('{passkey_begin_events,session_events,error_events,dyno_samples,dyno_restarts,stripe_webhook_events,outbound_mail_events}'::text[]) source;
-SELECT is(array_agg(prerequisite ORDER BY prerequisite) FILTER (WHERE holds AND prerequisite <> 'P5'), NULL, 'empty sources fulfil none') FROM raxx_detect.prerequisites;
+SELECT is(array_agg(prerequisite ORDER BY prerequisite) FILTER (WHERE holds AND prerequisite <> 'P5'), NULL, 'empty sources fulfil none')
+FROM raxx_detect.prerequisites;
 SELECT matches(pg_temp.says('P1'), '^source passkey_begin_events .* has no rows; source session_events .* has no rows$', 'each source is named');
 INSERT INTO of_passkey_begin_events (event_time) VALUES (now() - interval '1 hour');
 SELECT ok(NOT pg_temp.holds('P1'), 'P1: one of two sources is not enough');
@@ -128,7 +139,8 @@ SELECT ok(pg_temp.holds('P8'), 'P8 holds with more than 500 mails on each of sev
 DELETE FROM of_outbound_mail_events WHERE event_time > now() - interval '3 days' AND event_time <= now() - interval '2 days' AND id % 3 = 0;
 SELECT is((pg_temp.holds('P8'), pg_temp.says('P8')), (false, 'the quietest of the last 7 days had 480 mails; more than 500 are needed'::text), 'and not with one quiet day');
 -- What gates a rule of this version does not make it live.
-SELECT is(r.outcome, 'dormant', 'a rule that this version does not judge stays dormant') FROM raxx_detect.run('auth_passkey_enumeration', now()) r;
+SELECT is(r.outcome, 'dormant', 'a rule that this version does not judge stays dormant')
+FROM raxx_detect.run('auth_passkey_enumeration', now()) r;
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -16,7 +16,8 @@ CREATE FUNCTION pg_temp.start_over() RETURNS void LANGUAGE sql AS
 
 -- ---- what a finding tells --------------------------------------------------------------------------------------------
 SELECT pg_temp.deny('12:00:00', 'users:admin'), pg_temp.deny('12:01:00', 'flags:write'), pg_temp.deny('12:02:00', 'users:admin');
-SELECT is((r.outcome, r.findings_new, r.findings_updated), ('ok'::text, 1::bigint, 0::bigint), 'three elevated denials') FROM pg_temp.look('12:03') r;
+SELECT is((r.outcome, r.findings_new, r.findings_updated), ('ok'::text, 1::bigint, 0::bigint), 'three elevated denials')
+FROM pg_temp.look('12:03') r;
 CREATE TEMP TABLE first AS SELECT * FROM pg_temp.found;
 SELECT is(det_id, 'DET-AUTH-003', 'det_id') FROM first;
 SELECT is(category, 'auth', 'category') FROM first;
@@ -29,7 +30,8 @@ SELECT is((fired_by, p_value, verdict), ('threshold'::text, NULL::float8, NULL::
 SELECT is(sample_size, 3::bigint, 'sample_size') FROM first;
 SELECT is(summary, 'ops: 3 denials of elevated permissions within 10 min (threshold 3)', 'summary') FROM first;
 SELECT is(evidence -> 'rows' -> 'key', '["id"]', 'evidence: the key of the rows') FROM first;
-SELECT is(evidence -> 'rows' -> 'first_rows', (SELECT jsonb_agg(jsonb_build_array(id) ORDER BY at) FROM denials), 'evidence: the rows') FROM first;
+SELECT is(evidence -> 'rows' -> 'first_rows', (SELECT jsonb_agg(jsonb_build_array(id) ORDER BY at) FROM denials), 'evidence: the rows')
+FROM first;
 SELECT is((condition, triage, disposition), ('firing'::text, 'new'::text, NULL::text), 'condition and triage') FROM first;
 SELECT is(escalation_owner, 'security-agent', 'escalation_owner') FROM first;
 SELECT is((occurrences, late), (1, false), 'occurrences') FROM first;
@@ -112,7 +114,8 @@ SELECT set_eq('SELECT entity FROM pg_temp.found', '{50%,a_b}'::text[], 'match th
 SELECT raxx_detect.set_params('auth_rbac_denied_burst', '{"elevated": [], "distinct_threshold": 2}');
 SELECT pg_temp.start_over();
 SELECT pg_temp.deny('12:00', what) FROM unnest('{users:admin,flags:admin}'::text[]) what, generate_series(1, 3);
-SELECT is((r.outcome, r.findings_new), ('ok'::text, 1::bigint), 'without any elevated permission the rule still runs') FROM pg_temp.look('12:01') r;
+SELECT is((r.outcome, r.findings_new), ('ok'::text, 1::bigint), 'without any elevated permission the rule still runs')
+FROM pg_temp.look('12:01') r;
 SELECT results_eq('SELECT severity::text, observed FROM pg_temp.found', $$VALUES ('medium', 2::float8)$$, 'on distinct ones alone');
 
 -- Parameters hold from the next run on.

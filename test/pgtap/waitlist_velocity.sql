@@ -23,7 +23,8 @@ SELECT count(pg_temp.look(to_char(at, 'HH24:MI'))) FROM generate_series(timestam
 SELECT results_eq('SELECT episode, observed, sample_size, condition, occurrences FROM pg_temp.found',
     $$VALUES ('["2024-03-05 12:03:00+00","2024-03-05 12:52:00+00")'::tstzrange, 50::float8, 50::bigint, 'cleared', 1)$$,
     'looked at every minute: all of it, with its peak');
-SELECT is(summary, 'https://a.example: 50 sign-ups within 5 min (threshold 20)', 'the sentence tells the peak that observed tells') FROM pg_temp.found;
+SELECT is(summary, 'https://a.example: 50 sign-ups within 5 min (threshold 20)', 'the sentence tells the peak that observed tells')
+FROM pg_temp.found;
 SELECT is(evidence #> '{rows,first_rows}', (SELECT jsonb_agg(jsonb_build_array(id) ORDER BY id) FROM (SELECT id FROM signups ORDER BY event_time, id LIMIT 20) s),
     'the first rows as evidence are those it began with') FROM pg_temp.found;
 CREATE TEMP TABLE in_steps AS SELECT episode, observed, sample_size, occurrences, summary, evidence FROM pg_temp.found;
@@ -95,14 +96,19 @@ SELECT is(r.findings_new, 11::bigint, 'eleven strange origins are eleven finding
 SELECT set_eq('SELECT split_part(summary, '': 20 sign-ups'', 1) FROM pg_temp.found WHERE length(entity) <= 30',
     ARRAY['(empty)', ' ', 'a?b?c?', '?[2J?]0;owned?', $$'; DROP TABLE signups; --$$, '%s %I $1'], 'a sentence has no control characters');
 SELECT is(max(length(split_part(summary, ': 20 sign-ups', 1))), 80, 'and at most 80 characters of an entity') FROM pg_temp.found;
-SELECT is(entity, repeat('x', 200), 'an entity of 200 characters is as it is') FROM pg_temp.found WHERE entity LIKE 'xxx%' AND length(entity) = 200;
+SELECT is(entity, repeat('x', 200), 'an entity of 200 characters is as it is')
+FROM pg_temp.found WHERE entity LIKE 'xxx%' AND length(entity) = 200;
 SELECT set_eq($$SELECT entity FROM pg_temp.found WHERE entity LIKE 'xxx%' AND length(entity) > 200$$,
     $$SELECT repeat('x', 200) || '... sha256:' || encode(sha256(convert_to(repeat('x', n), 'UTF8')), 'hex') FROM generate_series(201, 202) n$$, 'longer ones are cut and told apart by their hash');
-SELECT is(count(*), 1::bigint, 'so is one full of backslashes') FROM pg_temp.found WHERE entity = repeat('\x', 100) || '... sha256:' || encode(sha256(convert_to(repeat('\x', 200), 'UTF8')), 'hex');
-SELECT is((max(length(entity)), max(length(summary)) < 200, max(length(evidence::text)) < 2000), (275, true, true), 'nothing in a finding is long') FROM pg_temp.found;
-SELECT is(max(jsonb_array_length(evidence #> '{rows,first_rows}')), 20, 'each has its rows as evidence, however long its entity') FROM pg_temp.found;
+SELECT is(count(*), 1::bigint, 'so is one full of backslashes')
+FROM pg_temp.found WHERE entity = repeat('\x', 100) || '... sha256:' || encode(sha256(convert_to(repeat('\x', 200), 'UTF8')), 'hex');
+SELECT is((max(length(entity)), max(length(summary)) < 200, max(length(evidence::text)) < 2000), (275, true, true), 'nothing in a finding is long')
+FROM pg_temp.found;
+SELECT is(max(jsonb_array_length(evidence #> '{rows,first_rows}')), 20, 'each has its rows as evidence, however long its entity')
+FROM pg_temp.found;
 SELECT is(min(jsonb_array_length(evidence #> '{rows,first_rows}')), 20, 'all of them') FROM pg_temp.found;
-SELECT is((r.findings_new, r.findings_updated), (0::bigint, 0::bigint), 'judged again, they are the same findings') FROM pg_temp.look('12:02') r;
+SELECT is((r.findings_new, r.findings_updated), (0::bigint, 0::bigint), 'judged again, they are the same findings')
+FROM pg_temp.look('12:02') r;
 
 -- ---- evidence: keys of rows, bounded whatever the keys are ------------------------------------------------------------
 CREATE TABLE keyed (part text, number int, "the time" timestamptz, email text, "the origin" text, PRIMARY KEY (number, part));
@@ -120,7 +126,8 @@ CREATE VIEW keyless AS SELECT "the time" AS event_time, email, "the origin" AS o
 SELECT raxx_detect.bind_source('waitlist_signups', 'keyless');
 SELECT pg_temp.start_over();
 SELECT pg_temp.look('12:01');
-SELECT is(evidence #> '{rows,first_rows,0}', '["2024-03-05T12:00:00+00:00"]', 'a view has no key: the times stand for the rows') FROM pg_temp.found;
+SELECT is(evidence #> '{rows,first_rows,0}', '["2024-03-05T12:00:00+00:00"]', 'a view has no key: the times stand for the rows')
+FROM pg_temp.found;
 
 SELECT * FROM finish();
 ROLLBACK;
