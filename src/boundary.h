@@ -86,8 +86,9 @@ struct HourlyGaps {
 
 class Evaluation;
 Evaluation* evaluation_create(const Spec& spec, Error* error) noexcept;  // nullptr: see the error
+// Both work for some milliseconds a call. Status::more: call again, evaluation_add with the same rows.
 Status evaluation_add(Evaluation* evaluation, const Rows& rows, Error* error) noexcept;
-Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept;  // a few milliseconds of work a call
+Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept;
 Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;      // valid until evaluation_free
 HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept;
 void evaluation_free(Evaluation* evaluation) noexcept;

@@ -43,12 +43,12 @@ Status Collector::finish() {
         return Status::more;
     }
     for (size_t i = 0; i < kBatchesPerCall && handed_on_ < rows_.size(); ++i) {
-        hand_on(std::min(kRowsAtOnce, rows_.size() - handed_on_));
+        if (hand_on(std::min(kRowsAtOnce, rows_.size() - handed_on_)) == Status::more) return Status::more;
     }
     return handed_on_ < rows_.size() ? Status::more : next_->finish();
 }
 
-void Collector::hand_on(size_t count) {
+Status Collector::hand_on(size_t count) {
     Time times[kRowsAtOnce];
     Bytes keys[kRowsAtOnce];
     Bytes values[kRowsAtOnce];
@@ -58,8 +58,9 @@ void Collector::hand_on(size_t count) {
         keys[i] = keys_.size() == 0 ? Bytes{nullptr, 0} : keys_.key(row.key);
         values[i] = values_.size() == 0 ? Bytes{nullptr, 0} : values_.key(row.value);
     }
-    next_->add({static_cast<uint32_t>(count), times, keys, values});
-    handed_on_ += count;
+    const Status status = next_->add({static_cast<uint32_t>(count), times, keys, values});
+    if (status == Status::ok) handed_on_ += count;
+    return status;
 }
 
 size_t Collector::memory() const {

@@ -32,7 +32,7 @@ class Collector : public Evaluation {
 
     template <class Store>
     void intern(KeyTable<Interned>* table, const Bytes* texts, uint32_t count, Store&& store);
-    void hand_on(size_t count);
+    Status hand_on(size_t count);
 
     size_t memory_limit_;
     std::unique_ptr<Evaluation> next_;

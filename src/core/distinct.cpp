@@ -12,13 +12,19 @@ Distinct::Distinct(const Spec& spec)
 
 Status Distinct::add(const Rows& rows) {
     KeyTable<Level>& table = keys_.table();
-    tags_.resize(rows.count);
-    for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = table.tag(rows.keys[i]);
-    for (uint32_t i = 0; i < rows.count; ++i) {
+    if (next_ == 0) {
+        tags_.resize(rows.count);
+        for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = table.tag(rows.keys[i]);
+    }
+    for (uint32_t i = next_; i < rows.count; ++i) {
         look_ahead(table, tags_, i);
-        expire(rows.times[i]);
+        if (!expire(rows.times[i])) {
+            next_ = i;
+            return Status::more;
+        }
         arrive(rows.times[i], rows.keys[i], tags_[i], rows.values[i]);
     }
+    next_ = 0;
     if (rows.count != 0) keys_.advance(rows.times[rows.count - 1]);
     return Status::ok;
 }
@@ -48,12 +54,14 @@ Status Distinct::finish() {
     return Status::ok;
 }
 
-void Distinct::expire(Time now) {
+bool Distinct::expire(Time now) {
     const Time cutoff = earlier(now, window_);
-    while (!fifo_.empty() && fifo_.front().time <= cutoff) {
+    for (size_t left = 0; !fifo_.empty() && fifo_.front().time <= cutoff; ++left) {
+        if (left == kRowsPerStep) return false;
         pairs_.prefetch_id(fifo_.id_ahead(kEntryAhead));
         leave_front();
     }
+    return true;
 }
 
 void Distinct::leave_front() {

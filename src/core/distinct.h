@@ -27,13 +27,14 @@ class Distinct : public Evaluation {
     };
 
     void arrive(Time now, Bytes key, uint32_t key_tag, Bytes value);
-    void expire(Time now);
+    bool expire(Time now);  // false: not done, since too many rows leave at once
     void leave_front();
     Bytes pair_of(uint32_t key_id, Bytes value);
 
     Time window_;
     bool (*stop_)();
     Time last_left_ = kMinusInfinity;
+    uint32_t next_ = 0;  // the row of the batch at which add() goes on
     WindowKeys keys_;
     KeyTable<Pair> pairs_;
     Fifo fifo_;

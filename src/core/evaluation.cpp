@@ -21,7 +21,10 @@ class Guarded : public Evaluation {
     Guarded(std::unique_ptr<Evaluation> inner, const Spec& spec)
         : inner_(std::move(inner)), memory_limit_(spec.memory_limit), check_order_(spec.check_order) {}
     Status add(const Rows& rows) override {
-        return check_order_ && !in_order(rows) ? Status::reread : within_limit(inner_->add(rows));
+        if (check_order_ && !going_on_ && !in_order(rows)) return Status::reread;
+        const Status status = within_limit(inner_->add(rows));
+        going_on_ = status == Status::more;
+        return status;
     }
     Status finish() override { return within_limit(inner_->finish()); }
     Episodes episodes() const override { return inner_->episodes(); }
@@ -46,6 +49,7 @@ class Guarded : public Evaluation {
     std::unique_ptr<Evaluation> inner_;
     size_t memory_limit_;
     bool check_order_;
+    bool going_on_ = false;
     Time last_ = kMinusInfinity;
 };
 

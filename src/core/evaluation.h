@@ -6,7 +6,7 @@
 
 namespace raxx {
 
-// About what finish() does in one call: some milliseconds' work.
+// What is done at most in one call: some milliseconds' work.
 constexpr size_t kRowsPerStep = 100000;
 
 class Evaluation {
@@ -15,7 +15,7 @@ class Evaluation {
     Evaluation(const Evaluation&) = delete;
     Evaluation& operator=(const Evaluation&) = delete;
 
-    virtual Status add(const Rows& rows) = 0;
+    virtual Status add(const Rows& rows) = 0;  // Status::more: again with the same rows, it goes on where it was
     virtual Status finish() = 0;  // Status::more until it is Status::ok
     virtual Episodes episodes() const { return {}; }
     virtual HourlyGaps hourly_gaps() const { return {}; }

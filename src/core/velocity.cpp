@@ -12,12 +12,17 @@ VelocityByTime::VelocityByTime(const Spec& spec)
 
 Status VelocityByTime::add(const Rows& rows) {
     KeyTable<Level>& table = keys_.table();
-    tags_.resize(rows.count);
-    for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = table.tag(rows.keys[i]);
-    for (uint32_t i = 0; i < rows.count; ++i) {
+    if (next_ == 0) {
+        tags_.resize(rows.count);
+        for (uint32_t i = 0; i < rows.count; ++i) tags_[i] = table.tag(rows.keys[i]);
+    }
+    for (uint32_t i = next_; i < rows.count; ++i) {
         look_ahead(table, tags_, i);
         const Time now = rows.times[i];
-        expire(now);
+        if (!expire(now)) {
+            next_ = i;
+            return Status::more;
+        }
         const uint32_t id = table.find_or_insert(rows.keys[i], tags_[i]);
         fifo_.push(now, id);
         Level& state = keys_[id];
@@ -25,6 +30,7 @@ Status VelocityByTime::add(const Rows& rows) {
         ++state.rows;
         keys_.arrive(id, now, rows.keys[i]);
     }
+    next_ = 0;
     if (rows.count != 0) keys_.advance(rows.times[rows.count - 1]);
     return Status::ok;
 }
@@ -40,12 +46,14 @@ Status VelocityByTime::finish() {
     return Status::ok;
 }
 
-void VelocityByTime::expire(Time now) {
+bool VelocityByTime::expire(Time now) {
     const Time cutoff = earlier(now, window_);
-    while (!fifo_.empty() && fifo_.front().time <= cutoff) {
+    for (size_t left = 0; !fifo_.empty() && fifo_.front().time <= cutoff; ++left) {
+        if (left == kRowsPerStep) return false;
         keys_.table().prefetch_id(fifo_.id_ahead(kEntryAhead));
         leave_front();
     }
+    return true;
 }
 
 void VelocityByTime::leave_front() {

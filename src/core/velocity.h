@@ -22,12 +22,13 @@ class VelocityByTime : public Evaluation {
     size_t memory() const override { return keys_.memory() + fifo_.memory(); }
 
   private:
-    void expire(Time now);
+    bool expire(Time now);  // false: not done, since too many rows leave at once
     void leave_front();
 
     Time window_;
     bool (*stop_)();
     Time last_left_ = kMinusInfinity;
+    uint32_t next_ = 0;  // the row of the batch at which add() goes on
     WindowKeys keys_;
     Fifo fifo_;
     std::vector<KeyTable<Level>::Tag> tags_;

@@ -115,8 +115,12 @@ bool flush(Receiver* receiver) {
     const Rows rows = {receiver->rows, receiver->times, receiver->key != nullptr ? receiver->keys : nullptr,
                        receiver->value != nullptr ? receiver->values : nullptr};
     Error error;
-    const Status status = evaluation_add(receiver->evaluation, rows, &error);
-    check(status, error);
+    Status status = Status::more;
+    while (status == Status::more) {
+        CHECK_FOR_INTERRUPTS();
+        status = evaluation_add(receiver->evaluation, rows, &error);
+        check(status, error);
+    }
     receiver->refused = status == Status::reread;
     receiver->rows = 0;
     receiver->used = 0;

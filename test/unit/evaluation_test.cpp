@@ -178,6 +178,26 @@ TEST(Evaluation, FinishesInStepsAndCanBeStoppedWhileItSorts) {
     evaluation_free(evaluation);
 }
 
+// A window of 250,000 rows that one row ends: letting go of them takes several calls, in any order of arrival.
+TEST(Evaluation, LetsGoOfManyRowsInSteps) {
+    Stream stream;
+    for (int i = 0; i < 250'000; ++i) stream.push_back({i, "k" + std::to_string(i % 1000), std::to_string(i % 7)});
+    stream.push_back({10'000'000, "k1", "1"});
+    stream.push_back({10'000'001, "k1", "2"});
+    for (const Method method : {Method::velocity, Method::distinct}) {
+        const Spec spec = spec_of(method, Order::by_time, 1'000'000, 2);
+        Spec checked = spec;
+        checked.check_order = true;
+        Spec unordered = spec;
+        unordered.order = Order::none;
+        const auto found = evaluate(spec, stream, 1000);
+        EXPECT_EQ(found.size(), 1001U);
+        EXPECT_EQ(found.back(), (Found{10'000'001, 11'000'000, 2, 2, "k1"}));
+        EXPECT_EQ(evaluate(checked, stream, 999), found);
+        EXPECT_EQ(evaluate(unordered, stream, 5000), found);
+    }
+}
+
 TEST(Evaluation, SaysSoWhenTheWindowDoesNotFitTheMemoryLimit) {
     Error error{};
     Evaluation* evaluation = evaluation_create({Method::velocity, Order::by_time, false, kInfinity, 3, 0, 100'000, 1, nullptr}, &error);

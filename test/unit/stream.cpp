@@ -42,7 +42,10 @@ std::vector<Found> evaluate(const Spec& spec, const Stream& stream, size_t batch
             values.push_back(bytes_of(stream[i].value));
         }
         const Rows rows = {static_cast<uint32_t>(times.size()), times.data(), keys.data(), values.data()};
-        EXPECT_EQ(evaluation_add(evaluation, rows, &error), Status::ok) << error.message;
+        Status added;
+        while ((added = evaluation_add(evaluation, rows, &error)) == Status::more) {
+        }
+        EXPECT_EQ(added, Status::ok) << error.message;
     }
     Status status;
     while ((status = evaluation_finish(evaluation, &error)) == Status::more) {
