@@ -89,7 +89,7 @@ Evaluation* evaluation_create(const Spec& spec, Error* error) noexcept;  // null
 // Both work for some milliseconds a call. Status::more: call again, evaluation_add with the same rows.
 Status evaluation_add(Evaluation* evaluation, const Rows& rows, Error* error) noexcept;
 Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept;
-Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;      // valid until evaluation_free
+Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;  // valid until evaluation_free
 HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept;
 void evaluation_free(Evaluation* evaluation) noexcept;
 

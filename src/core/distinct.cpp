@@ -85,8 +85,6 @@ Bytes Distinct::pair_of(uint32_t key_id, Bytes value) {
     return {pair_.data(), static_cast<uint32_t>(pair_.size())};
 }
 
-size_t Distinct::memory() const {
-    return keys_.memory() + pairs_.memory() + fifo_.memory() + pair_.capacity();
-}
+size_t Distinct::memory() const { return keys_.memory() + pairs_.memory() + fifo_.memory() + pair_.capacity(); }
 
 }  // namespace raxx

@@ -1,5 +1,5 @@
-// Velocity over what e-mail addresses have in common: each address counts for its registrable domain ('acme.io') and
-// for the shape of its local part at that domain ('a9@gmail.com'). Keys are told apart by the '@'.
+// Velocity over what e-mail addresses have in common: each address counts for its registrable domain ('acme.io')
+// and for the shape of its local part at that domain ('a9@gmail.com'). Keys are told apart by the '@'.
 #pragma once
 
 #include "core/velocity.h"

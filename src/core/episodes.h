@@ -1,5 +1,5 @@
-// Episodes: the maximal intervals [start, end) in which a level (a count, or a count of distinct values) is at least
-// the threshold.
+// Episodes: the maximal intervals [start, end) in which a level (a count, or a count of distinct values) is at
+// least the threshold.
 //
 // The level of an instant is what it is once all rows of that instant have come and all that leave at it have gone.
 // Rows of one instant are seen one after another, so an episode whose level fell is only marked as ending there; it

@@ -70,7 +70,8 @@ std::unique_ptr<Evaluation> make_by_time(const Spec& spec) {
 }
 
 std::unique_ptr<Evaluation> make(const Spec& spec) {
-    if (spec.order == Order::by_key && spec.method == Method::velocity) return std::make_unique<VelocityByKey>(spec);
+    if (spec.order == Order::by_key && spec.method == Method::velocity)
+        return std::make_unique<VelocityByKey>(spec);
     auto by_time = make_by_time(spec);
     if (spec.order == Order::by_time) return by_time;
     return std::make_unique<Collector>(spec, std::move(by_time));

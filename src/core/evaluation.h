@@ -16,7 +16,7 @@ class Evaluation {
     Evaluation& operator=(const Evaluation&) = delete;
 
     virtual Status add(const Rows& rows) = 0;  // Status::more: again with the same rows, it goes on where it was
-    virtual Status finish() = 0;  // Status::more until it is Status::ok
+    virtual Status finish() = 0;               // Status::more until it is Status::ok
     virtual Episodes episodes() const { return {}; }
     virtual HourlyGaps hourly_gaps() const { return {}; }
     virtual size_t memory() const = 0;

@@ -1,5 +1,5 @@
-// The rows of the current window, oldest first: one queue over all keys, so that rows enter at one end of memory and
-// leave at the other, wherever their keys' states lie. A ring that doubles when it is full.
+// The rows of the current window, oldest first: one queue over all keys, so that rows enter at one end of memory
+// and leave at the other, wherever their keys' states lie. A ring that doubles when it is full.
 #pragma once
 
 #include <vector>

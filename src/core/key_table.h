@@ -1,9 +1,9 @@
 // A hash table from key bytes to a small State, made for one hot loop: every row of a window finds its key here.
 //
-// A key gets a dense id, its own until release(). Entries are 32 bytes, so two share a cache line; keys that fit stand
-// inside the entry, longer ones on the heap. Hashes are keyed by a seed that nobody outside knows, since attackers
-// choose the keys. Keys are released as soon as they leave the window: memory follows the window and not what was
-// ever seen, and a small table stays in the cache.
+// A key gets a dense id, its own until release(). Entries are 32 bytes, so two share a cache line; keys that fit
+// stand inside the entry, longer ones on the heap. Hashes are keyed by a seed that nobody outside knows, since
+// attackers choose the keys. Keys are released as soon as they leave the window: memory follows the window and not
+// what was ever seen, and a small table stays in the cache.
 #pragma once
 
 #define XXH_INLINE_ALL
@@ -108,7 +108,8 @@ class KeyTable {
     static_assert(std::is_trivially_copyable_v<Entry> && kInline >= sizeof(void*));
 
     static bool equals(const Entry& entry, Bytes key) {
-        return entry.size == key.size && (key.size == 0 || std::memcmp(entry.bytes().data, key.data, key.size) == 0);
+        return entry.size == key.size &&
+               (key.size == 0 || std::memcmp(entry.bytes().data, key.data, key.size) == 0);
     }
 
     uint32_t new_entry(Bytes key) {

@@ -1,5 +1,6 @@
-// How far ahead of the row at hand the hash table's memory is asked for: far enough for a cache miss to be over when
-// its row comes, near enough for the line to be still there. Measured at 200,000 keys; flat around these values.
+// How far ahead of the row at hand the hash table's memory is asked for: far enough for a cache miss to be over
+// when its row comes, near enough for the line to be still there. Measured at 200,000 keys; flat around these
+// values.
 #pragma once
 
 #include <vector>

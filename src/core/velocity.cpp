@@ -65,8 +65,7 @@ void VelocityByTime::leave_front() {
     keys_.leave(row.id, later(row.time, window_));
 }
 
-VelocityByKey::VelocityByKey(const Spec& spec)
-    : window_(spec.window), stop_(spec.stop), tracker_(spec.threshold) {}
+VelocityByKey::VelocityByKey(const Spec& spec) : window_(spec.window), stop_(spec.stop), tracker_(spec.threshold) {}
 
 Status VelocityByKey::add(const Rows& rows) {
     for (uint32_t i = 0; i < rows.count; ++i) {

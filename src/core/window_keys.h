@@ -51,9 +51,7 @@ class WindowKeys {
     }
 
     Episodes episodes() const { return tracker_.log().view(); }
-    size_t memory() const {
-        return table_.memory() + tracker_.memory() + lingering_.capacity() * sizeof(uint32_t);
-    }
+    size_t memory() const { return table_.memory() + tracker_.memory() + lingering_.capacity() * sizeof(uint32_t); }
 
   private:
     KeyTable<Level> table_;

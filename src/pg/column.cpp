@@ -49,11 +49,11 @@ Column find_column(Relation relation, const char* name) {
     TupleDesc descriptor = RelationGetDescr(relation);
     const AttrNumber number = get_attnum(RelationGetRelid(relation), name);
     if (number <= 0) {
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-                        errmsg("column \"%s\" of relation \"%s\" does not exist", name,
-                               RelationGetRelationName(relation)),
-                        errdetail("Its columns are %s.", list_columns(descriptor)),
-                        errhint("Name one of them; raxx_detect.bind_source maps a role to a column.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_COLUMN),
+                 errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(relation)),
+                 errdetail("Its columns are %s.", list_columns(descriptor)),
+                 errhint("Name one of them; raxx_detect.bind_source maps a role to a column.")));
     }
     Form_pg_attribute attribute = TupleDescAttr(descriptor, number - 1);
     Column column = {};
@@ -72,11 +72,12 @@ Column find_column(Relation relation, const char* name) {
 Column find_time_column(Relation relation, const char* name) {
     const Column column = find_column(relation, name);
     if (column.type != TIMESTAMPTZOID) {
-        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("column \"%s\" of relation \"%s\" is not a timestamp with time zone", name,
-                               RelationGetRelationName(relation)),
-                        errdetail("Its type is %s.", format_type_be(column.type)),
-                        errhint("Use a timestamptz column, or a view in which this one is converted with AT TIME ZONE.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("column \"%s\" of relation \"%s\" is not a timestamp with time zone", name,
+                        RelationGetRelationName(relation)),
+                 errdetail("Its type is %s.", format_type_be(column.type)),
+                 errhint("Use a timestamptz column, or a view in which this one is converted with AT TIME ZONE.")));
     }
     return column;
 }

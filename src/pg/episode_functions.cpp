@@ -79,7 +79,8 @@ ReturnSetInfo* start_result(FunctionCallInfo fcinfo) {
 
 void return_episodes(FunctionCallInfo fcinfo, const Evaluation* evaluation, Column* key) {
     ReturnSetInfo* result = start_result(fcinfo);
-    MemoryContext row_memory = AllocSetContextCreate(CurrentMemoryContext, "raxx_detect row", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext row_memory =
+        AllocSetContextCreate(CurrentMemoryContext, "raxx_detect row", ALLOCSET_DEFAULT_SIZES);
     MemoryContext caller = MemoryContextSwitchTo(row_memory);
     const Episodes episodes = evaluation_episodes(evaluation);
     for (size_t i = 0; i < episodes.count; ++i) {
@@ -102,11 +103,11 @@ Datum run_episodes(FunctionCallInfo fcinfo, Method method, const Arguments& at, 
     spec.threshold = threshold_argument(fcinfo, at.threshold);
     const TimeRange range = range_arguments(fcinfo, at.from, at.to);
     ArrayType* patterns = patterns_argument(fcinfo, at.filter, at.patterns);
-    SourceColumns columns = find_source_columns(
-        PG_GETARG_OID(at.relation), name_argument(fcinfo, at.time, "event_time"),
-        name_argument(fcinfo, at.key, "entity"),
-        method == Method::distinct ? name_argument(fcinfo, at.value, "value") : nullptr,
-        optional_name(fcinfo, at.filter));
+    SourceColumns columns =
+        find_source_columns(PG_GETARG_OID(at.relation), name_argument(fcinfo, at.time, "event_time"),
+                            name_argument(fcinfo, at.key, "entity"),
+                            method == Method::distinct ? name_argument(fcinfo, at.value, "value") : nullptr,
+                            optional_name(fcinfo, at.filter));
     const Reading before = session_reading();
     // Patterns are found in the text of an address and are texts themselves, whatever type the column has.
     if (method == Method::email_pattern && columns.key.image != Image::text) columns.key.image = Image::by_output;
@@ -136,8 +137,9 @@ struct GapArguments {
 GapArguments gap_arguments(FunctionCallInfo fcinfo) {
     require_argument(fcinfo, 0, "relation");
     const TimeRange range = range_arguments(fcinfo, 3, 4);
-    return {find_source_columns(PG_GETARG_OID(0), name_argument(fcinfo, 1, "event_time"), nullptr, nullptr, nullptr),
-            range};
+    return {
+        find_source_columns(PG_GETARG_OID(0), name_argument(fcinfo, 1, "event_time"), nullptr, nullptr, nullptr),
+        range};
 }
 
 }  // namespace
@@ -155,7 +157,8 @@ RAXX_FUNCTION(raxx_distinct_episodes) {
     return run_episodes(fcinfo, Method::distinct, {0, 1, 2, 3, -1, -1, 4, 5, 6, 7}, true);
 }
 
-// episodes(method, relation, event_time, entity, value, filter, patterns, time_window, threshold, from_time, to_time)
+// episodes(method, relation, event_time, entity, value, filter, patterns, time_window, threshold, from_time,
+// to_time)
 RAXX_FUNCTION(raxx_episodes) {
     return run_episodes(fcinfo, method_argument(fcinfo, 0), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, false);
 }
@@ -172,9 +175,9 @@ RAXX_FUNCTION(raxx_gaps) {
     for (size_t i = 0; i < gaps.count; ++i) {
         CHECK_FOR_INTERRUPTS();
         const Episode& gap = gaps.items[i];
-        Datum values[] = {range_of(gap.start, gap.end),
-                          DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(gap.end),
-                                              TimestampTzGetDatum(gap.start))};
+        Datum values[] = {
+            range_of(gap.start, gap.end),
+            DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(gap.end), TimestampTzGetDatum(gap.start))};
         bool nulls[] = {false, false};
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }
@@ -197,9 +200,9 @@ RAXX_FUNCTION(raxx_gap_quantiles) {
     const HourlyGaps hours = evaluation_hourly_gaps(evaluation);
     for (int hour = 0; hour < 24; ++hour) {
         if (hours.count[hour] == 0) continue;
-        Datum values[] = {Int32GetDatum(hour), Int64GetDatum(hours.count[hour]),
-                          DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(hours.quantile[hour]),
-                                              TimestampTzGetDatum(0))};
+        Datum values[] = {
+            Int32GetDatum(hour), Int64GetDatum(hours.count[hour]),
+            DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(hours.quantile[hour]), TimestampTzGetDatum(0))};
         bool nulls[] = {false, false, false};
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

@@ -39,7 +39,8 @@ Evaluation* create(const Spec& spec) {
 ParamListInfo parameters(TimeRange range, ArrayType* patterns) {
     const int count = patterns == nullptr ? 2 : 3;
     ParamListInfo list = makeParamList(count);
-    const Datum values[] = {TimestampTzGetDatum(range.from), TimestampTzGetDatum(range.to), PointerGetDatum(patterns)};
+    const Datum values[] = {TimestampTzGetDatum(range.from), TimestampTzGetDatum(range.to),
+                            PointerGetDatum(patterns)};
     const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID};
     for (int i = 0; i < count; ++i) {
         list->params[i].value = values[i];
@@ -117,12 +118,11 @@ Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayTy
 }
 
 void define_evaluate_settings() {
-    DefineCustomIntVariable("raxx_detect.memory_limit",
-                            "Memory that one evaluation may use.",
-                            "Rows that come unordered are sorted in memory up to half of it, and by the executor beyond; "
-                            "a window whose rows need more than all of it is an error.",
-                            &memory_limit_mb, 1024, 16, MAX_KILOBYTES / 1024, PGC_USERSET, GUC_UNIT_MB, nullptr,
-                            nullptr, nullptr);
+    DefineCustomIntVariable(
+        "raxx_detect.memory_limit", "Memory that one evaluation may use.",
+        "Rows that come unordered are sorted in memory up to half of it, and by the executor beyond; "
+        "a window whose rows need more than all of it is an error.",
+        &memory_limit_mb, 1024, 16, MAX_KILOBYTES / 1024, PGC_USERSET, GUC_UNIT_MB, nullptr, nullptr, nullptr);
 }
 
 }  // namespace raxx

@@ -41,9 +41,9 @@ extern "C" {
 #include "boundary.h"
 
 // Defines the C entry point of an SQL function.
-#define RAXX_FUNCTION(name)                                               \
-    extern "C" {                                                          \
+#define RAXX_FUNCTION(name)                                              \
+    extern "C" {                                                         \
     __attribute__((visibility("default"))) Datum name(PG_FUNCTION_ARGS); \
-    PG_FUNCTION_INFO_V1(name);                                            \
-    }                                                                     \
+    PG_FUNCTION_INFO_V1(name);                                           \
+    }                                                                    \
     Datum name([[maybe_unused]] FunctionCallInfo fcinfo)

@@ -19,8 +19,8 @@ struct Receiver {
     DestReceiver destination;  // first, since the executor knows only this
     Evaluation* evaluation;
     Reading* reading;
-    Column* key;    // nullptr: none
-    Column* value;  // nullptr: none
+    Column* key;            // nullptr: none
+    Column* value;          // nullptr: none
     MemoryContext scratch;  // what output functions and detoasting leave, until the batch is handed over
     bool refused;
 
@@ -78,7 +78,8 @@ bool receive(TupleTableSlot* slot, DestReceiver* self) {
         ++receiver->reading->null_rows;
         return true;
     }
-    if (receiver->key != nullptr) receiver->keys[receiver->rows] = take(receiver, receiver->key, slot->tts_values[1]);
+    if (receiver->key != nullptr)
+        receiver->keys[receiver->rows] = take(receiver, receiver->key, slot->tts_values[1]);
     if (receiver->value != nullptr) {
         receiver->values[receiver->rows] = take(receiver, receiver->value, slot->tts_values[2]);
     }

@@ -1,4 +1,5 @@
-// The DestReceiver between executor and core: collects rows into flat arrays and hands a full batch to an evaluation.
+// The DestReceiver between executor and core: collects rows into flat arrays and hands a full batch to an
+// evaluation.
 #pragma once
 
 #include "pg/evaluate.h"

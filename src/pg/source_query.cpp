@@ -155,7 +155,8 @@ bool plan_sorts(SPIPlanPtr plan) {
 // Whether the statistics say that a plain table lies in the order of time, as one does that is only appended to.
 bool lies_in_order(const Key& key) {
     if (get_rel_relkind(key.relation) != RELKIND_RELATION) return false;
-    HeapTuple statistics = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(key.relation), Int16GetDatum(key.time), BoolGetDatum(false));
+    HeapTuple statistics = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(key.relation), Int16GetDatum(key.time),
+                                           BoolGetDatum(false));
     if (!HeapTupleIsValid(statistics)) return false;
     AttStatsSlot slot;
     bool result = false;
@@ -208,8 +209,7 @@ void check_privilege(Relation relation, AttrNumber number) {
                                                   RelationGetRelationName(relation));
     const char* user = GetUserNameFromId(GetUserId(), false);
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for relation %s", name),
-                    errdetail("Role \"%s\" may not read column \"%s\".", user,
-                              get_attname(oid, number, false)),
+                    errdetail("Role \"%s\" may not read column \"%s\".", user, get_attname(oid, number, false)),
                     errhint("GRANT SELECT ON %s TO %s;", name, quote_identifier(user))));
 }
 
@@ -242,7 +242,8 @@ SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_
     Entry* entry = entry_of(columns, range);
     choose(entry, columns);
     const bool key_order = by_key && entry->has_key_order;
-    if (key_order && (!entry->key.has_from || !entry->has_time_order)) return {Effort::index, Order::by_key, entry->by_key};
+    if (key_order && (!entry->key.has_from || !entry->has_time_order))
+        return {Effort::index, Order::by_key, entry->by_key};
     const bool presume = effort == Effort::presume && entry->lies_in_order;
     if (!presume && (effort == Effort::sort || entry->has_time_order)) {
         return {effort == Effort::sort ? effort : Effort::index, Order::by_time, entry->by_time};

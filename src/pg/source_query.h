@@ -1,6 +1,6 @@
 // The query that reads a source, planned once and kept: select time[, key[, value]] from the relation where time is
-// in (from, to], in the order that suits the evaluation best. A bound that is infinite is no condition at all, since
-// a condition costs a comparison a row.
+// in (from, to], in the order that suits the evaluation best. A bound that is infinite is no condition at all,
+// since a condition costs a comparison a row.
 //
 // The plan is generic, because a plan made for each range would cost more than a quiet run; it is kept per relation
 // and columns for the session, and made anew after the relation (or an index on it) changed. No text of a user gets
@@ -43,13 +43,13 @@ struct SourceQuery {
 };
 
 // How to read the rows of a range with that effort, or with the next that applies. by_key: the evaluation can take
-// rows key by key, and does where an index gives that order and the range has no beginning, so that reading the whole
-// index is no waste, or where none gives the order of time.
+// rows key by key, and does where an index gives that order and the range has no beginning, so that reading the
+// whole index is no waste, or where none gives the order of time.
 SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_key, Effort effort);
 
-// The planner's settings under which a source query is planned, and therefore run: no JIT, since compiling a plan that
-// is kept for years, for runs that read a minute, is never worth it; and for an ordered query no sort where an index
-// can give the order, since the generic plan's guess of half a percent of the rows makes sorting look cheap.
+// The planner's settings under which a source query is planned, and therefore run: no JIT, since compiling a plan
+// that is kept for years, for runs that read a minute, is never worth it; and for an ordered query no sort where an
+// index can give the order, since the generic plan's guess of half a percent of the rows makes sorting look cheap.
 // A table that is read as it lies is read from its beginning. Returns the level for AtEOXact_GUC.
 int set_planner(bool ordered);
 

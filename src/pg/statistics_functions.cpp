@@ -35,8 +35,11 @@ Numbers numbers_argument(FunctionCallInfo fcinfo, int number) {
     Datum* elements = nullptr;
     bool* nulls = nullptr;
     int count = 0;
-    deconstruct_array(array, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, &nulls, &count);
-    Numbers numbers = {static_cast<double*>(palloc_extended(sizeof(double) * static_cast<Size>(Max(count, 1)), MCXT_ALLOC_HUGE)), 0};
+    deconstruct_array(array, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, &nulls,
+                      &count);
+    Numbers numbers = {
+        static_cast<double*>(palloc_extended(sizeof(double) * static_cast<Size>(Max(count, 1)), MCXT_ALLOC_HUGE)),
+        0};
     for (int i = 0; i < count; ++i) {
         if (!nulls[i]) numbers.values[numbers.count++] = DatumGetFloat8(elements[i]);
     }
@@ -44,7 +47,8 @@ Numbers numbers_argument(FunctionCallInfo fcinfo, int number) {
 }
 
 int64* counts_of(ArrayType* state) {
-    if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] != kPlaces || ARR_HASNULL(state) || ARR_ELEMTYPE(state) != INT8OID) {
+    if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] != kPlaces || ARR_HASNULL(state) ||
+        ARR_ELEMTYPE(state) != INT8OID) {
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("not a state of the benford aggregate"),
                         errdetail("It must be an array of %d counts.", kPlaces),
                         errhint("Call the aggregate raxx_detect.benford(numeric).")));
@@ -53,7 +57,8 @@ int64* counts_of(ArrayType* state) {
 }
 
 ArrayType* state_argument(FunctionCallInfo fcinfo, int number) {
-    return AggCheckCallContext(fcinfo, nullptr) != 0 ? PG_GETARG_ARRAYTYPE_P(number) : PG_GETARG_ARRAYTYPE_P_COPY(number);
+    return AggCheckCallContext(fcinfo, nullptr) != 0 ? PG_GETARG_ARRAYTYPE_P(number)
+                                                     : PG_GETARG_ARRAYTYPE_P_COPY(number);
 }
 
 // The first significant digit, 1 to 9; 0 for zero, NaN and the infinities. From numeric's wire format: ndigits,
@@ -121,8 +126,8 @@ RAXX_FUNCTION(raxx_ks_test) {
     Status status = Status::stopped;
     while (status == Status::stopped) {
         CHECK_FOR_INTERRUPTS();  // an interrupt that is no cancel only delays
-        status = ks_test(x.values, static_cast<size_t>(x.count), y.values, static_cast<size_t>(y.count), interrupted,
-                         &result, &error);
+        status = ks_test(x.values, static_cast<size_t>(x.count), y.values, static_cast<size_t>(y.count),
+                         interrupted, &result, &error);
         check(status, error);
     }
     Datum values[] = {Float8GetDatum(result.d), Float8GetDatum(result.p_value)};
@@ -161,7 +166,8 @@ RAXX_FUNCTION(raxx_benford_result) {
 RAXX_FUNCTION(raxx_email_pattern) {
     const text* email = PG_GETARG_TEXT_PP(0);
     EmailPattern pattern;
-    email_pattern({reinterpret_cast<const unsigned char*>(VARDATA_ANY(email)), static_cast<uint32_t>(VARSIZE_ANY_EXHDR(email))},
+    email_pattern({reinterpret_cast<const unsigned char*>(VARDATA_ANY(email)),
+                   static_cast<uint32_t>(VARSIZE_ANY_EXHDR(email))},
                   &pattern);
     const char* parts[] = {pattern.domain, pattern.registrable_domain, pattern.shape};
     Datum values[3];

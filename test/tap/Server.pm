@@ -1,5 +1,5 @@
 # A server of its own for each test file, and what the files share: sessions that work while others look, the memory
-# of a backend, and everything a run leaves behind as text that two databases can be compared by.
+# of a backend, and everything that runs leave behind, as a text by which two databases can be compared.
 package Server;
 
 use strict;
@@ -8,29 +8,23 @@ use warnings FATAL => 'all';
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Time::HiRes;
 
-our @EXPORT = qw(new_server new_database session begin_query end_query sqlstate_of private_memory what_is_left);
+our @EXPORT = qw(new_server new_database new_session load_application wait_until private_memory what_is_left);
 
 # A running server; the settings are lines of postgresql.conf.
 sub new_server
 {
-	my ($name, @settings) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my (@settings) = @_;
+	my $node = PostgreSQL::Test::Cluster->new('server');
 	$node->init;
-	$node->append_conf(
-		'postgresql.conf',
-		join("\n",
-			'log_statement = none',
-			'log_min_error_statement = panic',
-			'log_min_messages = log',
-			'restart_after_crash = on',
-			'TimeZone = UTC',
-			@settings));
+	$node->append_conf('postgresql.conf', $_)
+	  foreach 'log_statement = none', 'log_min_error_statement = panic', "TimeZone = 'UTC'", @settings;
 	$node->start;
 	return $node;
 }
 
-# A database with the extension.
+# A database with the extension; its name.
 sub new_database
 {
 	my ($node, $name) = @_;
@@ -39,55 +33,65 @@ sub new_database
 	return $name;
 }
 
-# A psql that stays connected, and goes on after errors; of those it tells the SQLSTATE.
-sub session
+# The sources of the rules that work, with the traffic of four days, from Monday, 2024-03-04, to Thursday evening, and
+# incidents in it, so that each rule has something to find on each day.
+sub load_application
 {
-	my ($node, $database, %options) = @_;
-	my $session = $node->background_psql($database, on_error_stop => 0, %options);
-	$session->query('\set VERBOSITY sqlstate');
-	$session->{pid} = $session->query('SELECT pg_backend_pid()');
-	return $session;
-}
+	my ($node, $database) = @_;
+	$node->safe_psql($database, <<'END');
+SELECT raxx_detect.create_source_table(s) FROM unnest('{rbac_denials,waitlist_signups,customer_audit_events,console_audit_events}'::text[]) s;
 
-# Sends a query without waiting for its end.
-sub begin_query
-{
-	my ($session, $query) = @_;
-	$session->{stderr} = '';
-	$session->query_until(qr/begun\n/,
-		"\\echo begun\n$query;\n\\set state :SQLSTATE\nSELECT 'ended', :'state', clock_timestamp();\n\\echo END\n");
+INSERT INTO rbac_denials (event_time, operator, permission)
+SELECT timestamptz '2024-03-04' + n * interval '2 seconds', 'operator ' || n % 50, 'reports:read' FROM generate_series(1, 160000) n;
+INSERT INTO rbac_denials (event_time, operator, permission)
+SELECT incident + n * interval '80 seconds', 'operator ' || extract(day FROM incident), 'permission ' || n || ':admin'
+FROM generate_series(timestamptz '2024-03-04 16:00', '2024-03-07 16:00', '6 hours') incident, generate_series(1, 6) n;
+
+INSERT INTO waitlist_signups (event_time, email, origin)
+SELECT timestamptz '2024-03-04' + n * interval '20 seconds', format('user%s@company%s.example', n, n), 'https://site' || n % 500
+FROM generate_series(1, 16000) n;
+INSERT INTO waitlist_signups (event_time, email, origin)
+SELECT incident + n * interval '8 seconds', format('guest%s@crowd%s.example', n, n % 2), 'https://shop.example'
+FROM generate_series(timestamptz '2024-03-04 10:00', '2024-03-07 10:00', '1 day') incident, generate_series(1, 30) n;
+
+INSERT INTO customer_audit_events (event_time, operator)
+SELECT t, 'operator 1' FROM generate_series(timestamptz '2024-03-04', '2024-03-07 18:00', '5 minutes') t
+WHERE t::time NOT BETWEEN '14:00' AND '14:40';
+INSERT INTO console_audit_events (event_time, operator)
+SELECT t, 'operator 2' FROM generate_series(timestamptz '2024-03-04', '2024-03-07 16:00', '10 minutes') t;
+ANALYZE;
+END
 	return;
 }
 
-# Waits for that end: what the query returned, its SQLSTATE, and the server's time.
-sub end_query
+# See Server::Session.
+sub new_session
 {
-	my ($session) = @_;
-	my $output = $session->query_until(qr/^END\n/m, '');
-	$session->{stderr} = '';
-	my ($result, $state, $time) = $output =~ /\A(.*)^ended\|(\w{5})\|(.*)\nEND\n\z/ms
-	  or die "unexpected output of a query: $output";
-	return ($result, $state, $time);
+	return Server::Session->new(@_);
 }
 
-# Runs a query: its SQLSTATE and what it returned.
-sub sqlstate_of
+# Asks again and again until the answer is true; dies when that takes too long.
+sub wait_until
 {
-	my ($session, $query) = @_;
-	begin_query($session, $query);
-	my ($result, $state) = end_query($session);
-	return wantarray ? ($state, $result) : $state;
+	my ($what, $question) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	until ($question->())
+	{
+		die "waited in vain until $what" if time > $deadline;
+		Time::HiRes::sleep(0.01);
+	}
+	return;
 }
 
-# The memory that a process has for itself, in KB: its heap, but not the buffers that it shares.
+# What a process has for itself, in MB: its heap, but not the buffers that it shares.
 sub private_memory
 {
 	my ($pid) = @_;
 	my ($kilobytes) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB$/m;
-	return $kilobytes;
+	return $kilobytes / 1024;
 }
 
-# Findings, coverage and runs as text, without what differs between any two runs: numbers given and times of day.
+# Findings, coverage, runs and states, without the numbers and the times of day that no two servers share.
 sub what_is_left
 {
 	my ($node, $database) = @_;
@@ -97,9 +101,77 @@ ORDER BY f.rule_id, f.entity, f.episode;
 SELECT 'coverage', to_jsonb(c) FROM raxx_detect.coverage c ORDER BY c.rule_id, c.source;
 SELECT 'run', to_jsonb(r) - '{run_id,started_at,elapsed}'::text[] FROM raxx_detect.rule_runs r ORDER BY r.rule_id, r.run_id;
 SELECT 'state', r.rule_id, r.state, r.state_reason FROM raxx_detect.rules r ORDER BY r.rule_id;
-SELECT 'runs', h.as_of, h.runs FROM raxx_detect.heartbeat h;
+SELECT 'change', c.rule_id, c.from_state, c.to_state FROM raxx_detect.rule_state_changes c ORDER BY c.rule_id, c.changed_at;
+SELECT 'heartbeat', h.as_of, h.runs FROM raxx_detect.heartbeat h;
 SELECT 'deliveries', count(*) FROM raxx_detect.deliveries;
 END
+}
+
+# A psql that stays connected. Queries can be sent ahead; their results are received in the same order.
+package Server::Session;
+
+use strict;
+use warnings FATAL => 'all';
+
+sub new
+{
+	my ($class, $node, $database, $role) = @_;
+	my $self = bless { in => '', out => '', err => '', sent => 0, received => 0 }, $class;
+	my $connection = $node->connstr($database) . (defined $role ? " user=$role" : '');
+	$self->{timeout} = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
+	$self->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-f', '-', '-d', $connection ],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timeout});
+	$self->{pid} = $self->query('SELECT pg_backend_pid()');
+	return $self;
+}
+
+sub send
+{
+	my ($self, $sql) = @_;
+	my $number = ++$self->{sent};
+	$self->{in} .= "$sql\n;\n\\echo END $number :SQLSTATE\n\\warn END $number\n";
+	$self->{psql}->pump_nb;
+	return;
+}
+
+# The SQLSTATE of the last statement sent, the rows, and the errors and notices as text.
+sub receive
+{
+	my ($self) = @_;
+	my $number = ++$self->{received};
+	$self->{timeout}->start;
+	$self->{psql}->pump
+	  until $self->{out} =~ /^END $number \w+\n/m && $self->{err} =~ /^END $number\n/m;
+	$self->{out} =~ s/\A(.*?)^END $number (\w+)\n//ms;
+	my ($rows, $state) = ($1, $2);
+	$self->{err} =~ s/\A(.*?)^END $number\n//ms;
+	my $messages = $1;
+	chomp $rows;
+	return ($state, $rows, $messages);
+}
+
+sub attempt
+{
+	my ($self, $sql) = @_;
+	$self->send($sql);
+	return $self->receive;
+}
+
+# The rows; dies of an error.
+sub query
+{
+	my ($self, $sql) = @_;
+	my ($state, $rows, $messages) = $self->attempt($sql);
+	die "$sql: $messages" if $messages =~ /ERROR: /;
+	return $rows;
+}
+
+# Ends the session, also one whose server is gone.
+sub quit
+{
+	my ($self) = @_;
+	eval { $self->{in} .= "\\q\n"; $self->{psql}->finish };
+	return;
 }
 
 1;

@@ -148,7 +148,8 @@ TEST(EmailPattern, ANameHasItsLengths) {
 TEST(EmailPattern, IgnoresThePaddingOfAFixedLength) {
     const std::string padded = "anna@example.com   ";
     EmailPattern pattern;
-    email_pattern({reinterpret_cast<const unsigned char*>(padded.data()), static_cast<uint32_t>(padded.size())}, &pattern);
+    email_pattern({reinterpret_cast<const unsigned char*>(padded.data()), static_cast<uint32_t>(padded.size())},
+                  &pattern);
     EXPECT_STREQ(pattern.registrable_domain, "example.com");
 }
 
@@ -165,7 +166,7 @@ TEST(EmailPattern, IsEmptyForWhatIsNoAddress) {
                               "a@a..com",
                               "a@com..",
                               "a@exa mple.com",
-                              
+
                               "a@example.com\n",
                               "a@exam\x01ple.com",
                               "a@ex\x7F.com",

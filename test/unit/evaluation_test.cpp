@@ -1,4 +1,5 @@
-// The evaluators against naive twins that follow the definition: look at every instant at which something can change.
+// The evaluators against naive twins that follow the definition: look at every instant at which something can
+// change.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -56,9 +57,8 @@ std::vector<Found> naive(const Stream& stream, const Spec& spec) {
             inside = window.level >= spec.threshold;
         }
     }
-    std::sort(result.begin(), result.end(), [](const Found& a, const Found& b) {
-        return std::tie(a.start, a.key) < std::tie(b.start, b.key);
-    });
+    std::sort(result.begin(), result.end(),
+              [](const Found& a, const Found& b) { return std::tie(a.start, a.key) < std::tie(b.start, b.key); });
     return result;
 }
 
@@ -119,8 +119,8 @@ TEST(Evaluation, MemoryFollowsTheWindowAndNotTheStream) {
     std::mt19937_64 random(7);
     for (const Method method : {Method::velocity, Method::distinct}) {
         Error error{};
-        Evaluation* evaluation = evaluation_create(
-            {method, Order::by_time, false, 1000, 3, 0, size_t{4} << 20, 1, nullptr}, &error);
+        Evaluation* evaluation =
+            evaluation_create({method, Order::by_time, false, 1000, 3, 0, size_t{4} << 20, 1, nullptr}, &error);
         for (int batch = 0; batch < 250; ++batch) {
             std::vector<Time> times;
             std::vector<std::string> names;
@@ -130,9 +130,11 @@ TEST(Evaluation, MemoryFollowsTheWindowAndNotTheStream) {
             }
             std::vector<Bytes> keys;
             for (const auto& name : names) {
-                keys.push_back({reinterpret_cast<const unsigned char*>(name.data()), static_cast<uint32_t>(name.size())});
+                keys.push_back(
+                    {reinterpret_cast<const unsigned char*>(name.data()), static_cast<uint32_t>(name.size())});
             }
-            ASSERT_EQ(evaluation_add(evaluation, {4000, times.data(), keys.data(), keys.data()}, &error), Status::ok)
+            ASSERT_EQ(evaluation_add(evaluation, {4000, times.data(), keys.data(), keys.data()}, &error),
+                      Status::ok)
                 << error.detail;
         }
         EXPECT_EQ(evaluation_finish(evaluation, &error), Status::ok);
@@ -200,7 +202,8 @@ TEST(Evaluation, LetsGoOfManyRowsInSteps) {
 
 TEST(Evaluation, SaysSoWhenTheWindowDoesNotFitTheMemoryLimit) {
     Error error{};
-    Evaluation* evaluation = evaluation_create({Method::velocity, Order::by_time, false, kInfinity, 3, 0, 100'000, 1, nullptr}, &error);
+    Evaluation* evaluation =
+        evaluation_create({Method::velocity, Order::by_time, false, kInfinity, 3, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
     EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::failed);
@@ -232,7 +235,8 @@ TEST(Evaluation, AsksForOrderedRowsWhenThePresumedOrderDoesNotHold) {
 
 TEST(Evaluation, AsksForOrderedRowsWhenUnorderedOnesDoNotFit) {
     Error error{};
-    Evaluation* evaluation = evaluation_create({Method::velocity, Order::none, false, 10, 3, 0, 100'000, 1, nullptr}, &error);
+    Evaluation* evaluation =
+        evaluation_create({Method::velocity, Order::none, false, 10, 3, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
     EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::reread);
@@ -261,7 +265,8 @@ TEST(LogHistogram, IsWithinATenthOfAPercentOfTheNearestRank) {
             histogram.add(values.back());
         }
         std::sort(values.begin(), values.end());
-        const double exact = static_cast<double>(values[std::max<size_t>(1, static_cast<size_t>(q * 20000 + 0.999999)) - 1]);
+        const double exact =
+            static_cast<double>(values[std::max<size_t>(1, static_cast<size_t>(q * 20000 + 0.999999)) - 1]);
         EXPECT_NEAR(static_cast<double>(histogram.quantile(q)), exact, exact * 0.001) << q;
     }
     EXPECT_EQ(LogHistogram().quantile(0.5), -1);

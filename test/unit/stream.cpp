@@ -7,7 +7,9 @@
 namespace raxx::test {
 
 Stream random_stream(std::mt19937_64& random, const Shape& shape) {
-    const auto below = [&](uint64_t limit) { return std::uniform_int_distribution<uint64_t>(0, limit - 1)(random); };
+    const auto below = [&](uint64_t limit) {
+        return std::uniform_int_distribution<uint64_t>(0, limit - 1)(random);
+    };
     Stream stream;
     for (int i = 0; i < shape.rows; ++i) {
         stream.push_back({static_cast<Time>(below(static_cast<uint64_t>(shape.span) + 1)),

@@ -1,5 +1,6 @@
-// The tails against Boost.Math, an implementation that shares nothing with ours, over random arguments. Boost 1.74's own
-// errors reach some 1e-11 at large arguments, so this is coarser than the golden values in tails_test.cpp, and wider.
+// The tails against Boost.Math, an implementation that shares nothing with ours, over random arguments.
+// Boost 1.74's own errors reach some 1e-11 at large arguments, so this is coarser than the golden values in
+// tails_test.cpp, and wider.
 #include <gtest/gtest.h>
 
 #include <boost/math/special_functions/beta.hpp>
@@ -38,8 +39,9 @@ TEST_F(TailsAgainstBoost, Poisson) {
     for (int i = 0; i < kRounds; ++i) {
         const double mean = magnitude(1e-6, 1e7);
         const int64_t k = count_near(mean, std::sqrt(mean) + 1);
-        expect_close(poisson_tail(k, mean), boost::math::gamma_p(static_cast<long double>(k), static_cast<long double>(mean)),
-                     "poisson", static_cast<double>(k), mean);
+        expect_close(poisson_tail(k, mean),
+                     boost::math::gamma_p(static_cast<long double>(k), static_cast<long double>(mean)), "poisson",
+                     static_cast<double>(k), mean);
     }
 }
 
@@ -72,12 +74,13 @@ TEST_F(TailsAgainstBoost, NegativeBinomial) {
 TEST_F(TailsAgainstBoost, NormalAndChiSquared) {
     for (int i = 0; i < kRounds; ++i) {
         const double z = uniform(-8, 36);
-        expect_close(normal_tail(z), boost::math::erfc(static_cast<long double>(z) / std::sqrt(2.0L)) / 2, "normal", z, 0);
+        expect_close(normal_tail(z), boost::math::erfc(static_cast<long double>(z) / std::sqrt(2.0L)) / 2, "normal",
+                     z, 0);
         const double df = magnitude(0.1, 1e5);
         const double x = std::max(1e-9, df + uniform(-8, 25) * std::sqrt(2 * df));
         expect_close(chi_squared_tail(x, df),
-                     boost::math::gamma_q(static_cast<long double>(df) / 2, static_cast<long double>(x) / 2), "chi-squared",
-                     x, df);
+                     boost::math::gamma_q(static_cast<long double>(df) / 2, static_cast<long double>(x) / 2),
+                     "chi-squared", x, df);
     }
 }
 
