@@ -229,10 +229,15 @@ BEGIN
                                                   FROM raxx_detect.source_roles r WHERE r.source = source)),
             HINT = 'The keys of columns are roles, the values column names; see raxx_detect.source_contracts.';
     END IF;
-    IF lateness < '0' THEN
+    IF lateness < '0' OR lateness > '30 days' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'lateness must not be negative', DETAIL = format('It is %s.', lateness),
+            MESSAGE = 'lateness must be from 0 to 30 days', DETAIL = format('It is %s.', lateness),
             HINT = 'Give how long after its event_time a row may still be committed.';
+    END IF;
+    IF judge_from = 'infinity' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'judge_from must not be infinity', DETAIL = 'No row would ever be judged.',
+            HINT = 'Give the time from which rows are judged; -infinity is the beginning.';
     END IF;
     matched := raxx_detect.match_columns(source, relation, columns);
     -- What stands for the source is another thing now: what was settled about the old one does not hold for it.
@@ -253,42 +258,54 @@ CREATE FUNCTION raxx_detect.unbind_source(source text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM raxx_detect.require_source(source);
+    DELETE FROM raxx_detect.coverage c WHERE c.source = unbind_source.source;
     DELETE FROM raxx_detect.source_bindings b WHERE b.source = unbind_source.source;
     RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION raxx_detect.unbind_source(text) IS
-'Forgets which relation stands for a source; true if it was bound. Its rules turn dormant at the next run; findings and coverage stay. Error: 42704 unknown source.';
+'Forgets which relation stands for a source; true if it was bound. Its rules turn dormant at the next run; findings stay, coverage begins anew when it is bound again. Error: 42704 unknown source.';
 
 CREATE FUNCTION raxx_detect.autobind(OUT source text, OUT relation regclass, OUT outcome text) RETURNS SETOF record
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     candidates regclass[];
+    owners text;
 BEGIN
     FOR source IN SELECT k.source FROM raxx_detect.source_kinds k
                   WHERE NOT EXISTS (SELECT FROM raxx_detect.source_bindings b WHERE b.source = k.source)
                   ORDER BY k.position LOOP
-        SELECT array_agg(c.oid::regclass ORDER BY n.nspname) INTO candidates
+        -- Reading a view runs its owner's functions with the reader's rights. So what anybody may have put there is left
+        -- alone: only the caller's own relations, the database owner's and superusers' are taken.
+        SELECT array_agg(c.oid::regclass ORDER BY n.nspname) FILTER (WHERE t.trusted),
+               string_agg(DISTINCT pg_get_userbyid(c.relowner), ', ') FILTER (WHERE NOT t.trusted)
+        INTO candidates, owners
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (SELECT r.rolname = current_user OR r.rolsuper OR r.oid = (SELECT d.datdba FROM pg_database d
+                                       WHERE d.datname = current_database()) AS trusted
+                            FROM pg_roles r WHERE r.oid = c.relowner) t
         WHERE c.relname::text = source AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
           AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'raxx_detect');
-        CONTINUE WHEN candidates IS NULL;
         relation := candidates[1];
         IF cardinality(candidates) > 1 THEN
             relation := NULL;
             outcome := format('not bound: there are %s; bind one of them by hand', array_to_string(candidates, ' and '));
-        ELSE
+        ELSIF candidates IS NOT NULL THEN
             BEGIN
                 outcome := 'bound: ' || raxx_detect.bind_source(source, relation)::text;
             EXCEPTION WHEN undefined_column OR datatype_mismatch OR insufficient_privilege THEN
                 outcome := 'not bound: ' || sqlerrm;
             END;
+        ELSIF owners IS NOT NULL THEN
+            outcome := format('not bound: it belongs to %s; bind it by hand if you trust that role', owners);
+        ELSE
+            CONTINUE;
         END IF;
         RETURN NEXT;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.autobind() IS
-'Binds every unbound source to the relation of its own name, where there is exactly one and its columns fit; a row for each relation found, with what became of it. Looks in all schemas but the system''s and this extension''s.';
+'Binds every unbound source to the relation of its own name, where there is exactly one and its columns fit; a row for each relation found, with what became of it. Looks in all schemas but the system''s and this extension''s, and takes only what belongs to the caller, the database''s owner or a superuser, since whoever owns a view runs code as whoever reads it.';
 
 CREATE FUNCTION raxx_detect.create_source_table(source text, relation text DEFAULT NULL) RETURNS regclass
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -2,7 +2,7 @@
 
 CREATE TABLE raxx_detect.methods (
     method text PRIMARY KEY,
-    evaluator regproc,
+    evaluator text,
     meaning text NOT NULL
 );
 COMMENT ON TABLE raxx_detect.methods IS 'How rules judge. evaluator: the function that does it; NULL: this version has none.';
@@ -101,6 +101,11 @@ DECLARE
     number float8;
     wrong text;
 BEGIN
+    IF parameter.type LIKE '%[]' AND given = '[]' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('parameter %s is empty', parameter.name), DETAIL = 'The value is [].',
+            HINT = format('%s Give at least one element.', parameter.meaning);
+    END IF;
     FOR element IN SELECT e FROM jsonb_array_elements(
             CASE WHEN parameter.type LIKE '%[]' AND jsonb_typeof(given) = 'array' THEN given ELSE jsonb_build_array(given) END) e LOOP
         number := NULL;
@@ -113,8 +118,8 @@ BEGIN
                 WHEN parameter.type = 'interval' THEN
                     number := extract(epoch FROM (element #>> '{}')::interval);
                     IF jsonb_typeof(element) <> 'string' OR extract(year FROM (element #>> '{}')::interval) <> 0
-                       OR extract(month FROM (element #>> '{}')::interval) <> 0 OR number <= 0 THEN
-                        wrong := 'is not a positive interval of fixed length';
+                       OR extract(month FROM (element #>> '{}')::interval) <> 0 OR number <= 0 OR number > 86400 * 400 THEN
+                        wrong := 'is not a positive interval of fixed length, up to 400 days';
                     END IF;
                 WHEN parameter.type IN ('bigint', 'int[]') THEN
                     number := (element #>> '{}')::bigint;

@@ -100,6 +100,7 @@ BEGIN
         c.threshold := old.threshold; c.unit := old.unit; c.p_value := old.p_value; c.fired_by := old.fired_by;
         c.summary := old.summary; c.verdict := old.verdict;
     END IF;
+    c.p_value := least(c.p_value, old.p_value);
     c.evidence := old.evidence;  -- what it began with
     RETURN c;
 END $$;
@@ -107,7 +108,7 @@ COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.det
 'The candidate joined with what is known of its episode from before: the whole episode, all conditions, told by the worse half, with the evidence that it began with. What is joined is a maximum, so that it does not matter where the halves were cut.';
 
 CREATE FUNCTION raxx_detect.record_findings(rule raxx_detect.rules, source text, candidates raxx_detect.candidate[],
-    exact_from timestamptz, as_of timestamptz, first_look boolean, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
+    exact_from timestamptz, as_of timestamptz, first_look boolean, may_withdraw boolean, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -122,7 +123,7 @@ BEGIN
         c.entity := raxx_detect.bounded_entity(c.entity);
         kept := NULL;
         FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
-                   WHERE f.rule_id = rule.rule_id AND f.source = source AND f.entity = c.entity AND f.episode && c.episode
+                   WHERE f.rule_id = rule.rule_id AND f.entity = c.entity AND f.episode && c.episode
                    ORDER BY lower(f.episode), f.finding_id LOOP
             -- Runs before this one judged what lies before exact_from; from there on the candidate is the truth.
             IF lower(old.episode) < exact_from THEN
@@ -151,8 +152,8 @@ BEGIN
             RETURNING finding_id INTO kept.finding_id;
             added := added + 1;
         ELSIF kept.updated_at IS NULL
-              OR (kept.episode, kept.severity, kept.observed, kept.sample_size, kept.condition, kept.occurrences)
-                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.sample_size, condition, cardinality(c.conditions)) THEN
+              OR (kept.episode, kept.severity, kept.observed, kept.sample_size, kept.p_value, kept.condition, kept.occurrences)
+                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.sample_size, c.p_value, condition, cardinality(c.conditions)) THEN
             UPDATE raxx_detect.detection_findings f
             SET episode = c.episode, severity = c.severity, observed = c.observed, sample_size = c.sample_size,
                 condition = condition, occurrences = cardinality(c.conditions), threshold = c.threshold, unit = c.unit,
@@ -172,17 +173,18 @@ BEGIN
     FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
                WHERE f.rule_id = rule.rule_id AND f.source = source AND f.finding_id <> ALL (seen)
                  AND f.episode && tstzrange(exact_from, as_of, '(]') LOOP
-        IF lower(old.episode) >= exact_from AND old.triage = 'new' THEN
+        IF lower(old.episode) >= exact_from AND old.triage = 'new' AND may_withdraw THEN
             DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id;
             withdrawn := withdrawn + 1;
-        ELSIF old.condition = 'firing' THEN
+        ELSIF NOT old.evidence ? 'refuted_at' AND (old.condition <> 'cleared' OR lower(old.episode) >= exact_from) THEN
             UPDATE raxx_detect.detection_findings f
-            SET episode = tstzrange(lower(old.episode), greatest(lower(old.episode), exact_from), '[]'),
-                condition = 'cleared', updated_at = now()
+            SET episode = tstzrange(lower(old.episode), least(upper(old.episode), greatest(lower(old.episode), exact_from)), '[]'),
+                condition = 'cleared', updated_at = now(), evidence = old.evidence || jsonb_build_object('refuted_at', as_of),
+                summary = old.summary || '; the rows that showed it have changed since'
             WHERE f.finding_id = old.finding_id;
             changed := changed + 1;
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, boolean) IS
-'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and untouched findings that the rows no longer show are withdrawn. Candidates are the truth for what lies after exact_from.';
+COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, boolean, boolean) IS
+'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it and nobody has touched them. Candidates are the truth for what lies after exact_from.';

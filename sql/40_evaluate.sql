@@ -32,9 +32,16 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.row_keys(raxx_detect.source_bindings, tstzrange, text, text) IS
 'Evidence: the primary keys (without one, the times) of the first 20 rows in the period, of those for which the entity expression, made by an evaluator over the row t and the entity $3, holds.';
 
+CREATE FUNCTION raxx_detect.before(instant timestamptz, length interval) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN instant < timestamptz '4000-01-01 00:00:00+00 BC' THEN '-infinity' ELSE instant - length END
+$$;
+COMMENT ON FUNCTION raxx_detect.before(timestamptz, interval) IS
+'The instant a length (of at most 400 days) earlier, or -infinity near the beginning of time, where forged rows may lie.';
+
 CREATE FUNCTION raxx_detect.window_up_to(instant timestamptz, window_length interval) RETURNS tstzrange
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT tstzrange(instant - window_length + interval '1 microsecond', instant + interval '1 microsecond')
+    SELECT tstzrange(raxx_detect.before(instant, window_length) + interval '1 microsecond', instant + interval '1 microsecond')
 $$;
 COMMENT ON FUNCTION raxx_detect.window_up_to(timestamptz, interval) IS
 'The window (instant - window_length, instant], whose rows made an episode begin: the evidence that no later row changes.';
@@ -74,7 +81,7 @@ DECLARE
 BEGIN
     FOR e IN SELECT * FROM raxx_detect.episodes(method, binding.relation, binding.columns ->> 'event_time', entity_column,
             value_column, CASE WHEN globs IS NULL THEN NULL ELSE value_column END, raxx_detect.like_patterns(globs),
-            window_length, threshold, exact_from - window_length, as_of) LOOP
+            window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;  -- settled by an earlier run
         RETURN NEXT (e.entity, e.episode, severity, e.peak::float8, threshold::float8, unit, NULL::float8, 'threshold',
             e.sample_size, ARRAY[method],
@@ -152,7 +159,7 @@ BEGIN
     EXECUTE format(
         'SELECT count(*) FILTER (WHERE p.shape || ''@'' || p.registrable_domain = $3), count(*)
          FROM %2$s t CROSS JOIN LATERAL raxx_detect.email_pattern(t.%3$I::text) p
-         WHERE t.%1$I >= $1 - $2 AND t.%1$I < $1 AND t.%3$I IS NOT NULL',
+         WHERE t.%1$I >= raxx_detect.before($1, $2) AND t.%1$I < $1 AND t.%3$I IS NOT NULL',
         event_time, binding.relation, email_column)
     INTO sharing, history_size USING before, history, entity;
     share := (sharing + 1)::float8 / (history_size + 2);
@@ -171,7 +178,7 @@ BEGIN
         'WITH instants AS (
              SELECT t.%1$I AS at, count(*) AS n, count(*) FILTER (WHERE p.shape || ''@'' || p.registrable_domain = $1) AS k
              FROM %2$s t CROSS JOIN LATERAL raxx_detect.email_pattern(t.%3$I::text) p
-             WHERE t.%1$I > lower($2) - $3 AND t.%1$I < upper($2) AND t.%1$I <= $9 AND t.%3$I IS NOT NULL GROUP BY t.%1$I
+             WHERE t.%1$I > raxx_detect.before(lower($2), $3) AND t.%1$I < upper($2) AND t.%1$I <= $9 AND t.%3$I IS NOT NULL GROUP BY t.%1$I
          ), windows AS (
              SELECT at, k > 0 AS is_of_shape, sum(n) OVER w AS n, sum(k) OVER w AS k FROM instants
              WINDOW w AS (ORDER BY at RANGE BETWEEN $3 - interval ''1 microsecond'' PRECEDING AND CURRENT ROW)
@@ -207,7 +214,7 @@ DECLARE
 BEGIN
     FOR e IN SELECT x.*, strpos(x.entity, '@') > 0 AS is_shape, split_part(x.entity, '@', -1) AS domain
              FROM raxx_detect.episodes('email_pattern', binding.relation, binding.columns ->> 'event_time', email_column,
-                NULL, NULL, NULL, window_length, threshold, exact_from - window_length, as_of) x LOOP
+                NULL, NULL, NULL, window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) x LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;
         CONTINUE WHEN e.is_shape <> EXISTS (SELECT FROM raxx_detect.free_mail_domains d WHERE d.domain = e.domain);
         IF e.is_shape THEN
@@ -308,7 +315,7 @@ DECLARE
 BEGIN
     -- exact_from is the last settled row, the start of the first gap that is judged: read it, too.
     FOR g IN SELECT x.gap FROM raxx_detect.gaps(binding.relation, binding.columns ->> 'event_time', shortest,
-                exact_from - interval '1 microsecond', as_of) x
+                raxx_detect.before(exact_from, interval '1 microsecond'), as_of) x
              UNION ALL
              SELECT tstzrange(last_event, NULL) WHERE last_event >= exact_from AND as_of - last_event > shortest LOOP
         candidate := raxx_detect.gap_candidate(rule, binding, g.gap, as_of);
@@ -337,4 +344,4 @@ UPDATE raxx_detect.methods SET evaluator = CASE method
     WHEN 'distinct' THEN 'raxx_detect.evaluate_distinct'
     WHEN 'distinct + velocity' THEN 'raxx_detect.evaluate_distinct_velocity'
     WHEN 'pattern' THEN 'raxx_detect.evaluate_pattern'
-    WHEN 'gap' THEN 'raxx_detect.evaluate_gap' END::regproc;
+    WHEN 'gap' THEN 'raxx_detect.evaluate_gap' END;

@@ -60,6 +60,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_as_of(timestamptz) IS 'Raises 22023 unless as_of is a finite time.';
 
+CREATE FUNCTION raxx_detect.only_late_rows(rule raxx_detect.rules, binding raxx_detect.source_bindings,
+    exact_from timestamptz, settled timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- exact_from is the last row up to settled; a row that was dated back behind settled would have moved it, and what
+    -- it fills was looked at. That is no late row but a change of history, and a finding is the evidence of it.
+    RETURN rule.method = 'gap' AND NOT EXISTS (
+        SELECT FROM raxx_detect.detection_findings f
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from);
+END $$;
+COMMENT ON FUNCTION raxx_detect.only_late_rows(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
+'Whether a finding that the rows no longer show can be explained by rows that came late, within the lateness. Late rows only add: they fill gaps, but never undo a burst.';
+
 CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
     INOUT result raxx_detect.rule_run)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -95,11 +108,17 @@ BEGIN
     SELECT m.evaluator INTO evaluator FROM raxx_detect.methods m WHERE m.method = rule.method;
     EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', evaluator)
     INTO candidates USING rule, binding, exact_from, as_of;
+    -- A source without a single event allows no verdict: it closes nothing, and nothing of it is settled.
+    IF raxx_detect.last_event(binding, as_of) IS NULL THEN
+        UPDATE raxx_detect.detection_findings f SET condition = 'no_data', updated_at = now()
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing';
+        RETURN;
+    END IF;
     recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of,
-        known.rule_id IS NULL);
+        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, exact_from, settled));
 
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
-    VALUES (rule.rule_id, binding.source, greatest(settled, least(as_of, now()) - binding.lateness), as_of)
+    VALUES (rule.rule_id, binding.source, greatest(settled, raxx_detect.before(least(as_of, now()), binding.lateness)), least(as_of, now()))
     ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to;
 
     after := raxx_detect.reading();
@@ -133,21 +152,34 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.source_trouble(raxx_detect.source_bindings, timestamptz) IS 'Why a source does not allow a verdict (empty or stale), or NULL.';
 
+CREATE FUNCTION raxx_detect.error_in_words(state text, message text, detail text, hint text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT concat_ws(' ', format('%s: %s.', state, message), nullif(detail, ''), nullif(hint, ''))
+$$;
+COMMENT ON FUNCTION raxx_detect.error_in_words(text, text, text, text) IS 'An error as a run''s detail tells it: SQLSTATE, message, DETAIL and HINT.';
+
 CREATE FUNCTION raxx_detect.evaluate_rule(rule raxx_detect.rules, as_of timestamptz, result raxx_detect.rule_run)
 RETURNS raxx_detect.rule_run LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     binding raxx_detect.source_bindings;
     trouble text;
+    state text; message text; detail text; hint text;
 BEGIN
     FOR binding IN SELECT b.* FROM raxx_detect.source_bindings b
                    WHERE b.source = ANY (rule.sources) ORDER BY array_position(rule.sources, b.source) LOOP
-        result := raxx_detect.evaluate_source(rule, binding, as_of, result);
-        trouble := raxx_detect.source_trouble(binding, as_of);
-        IF trouble IS NOT NULL THEN
-            result.outcome := 'no_data';
-            result.detail := concat_ws('; ', result.detail, trouble);
-        END IF;
+        BEGIN  -- one source that fails does not keep the others from being judged
+            result := raxx_detect.evaluate_source(rule, binding, as_of, result);
+            trouble := raxx_detect.source_trouble(binding, as_of);
+            IF trouble IS NOT NULL THEN
+                result.outcome := CASE result.outcome WHEN 'error' THEN 'error' ELSE 'no_data' END;
+                result.detail := concat_ws('; ', result.detail, trouble);
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+            result.outcome := 'error';
+            result.detail := concat_ws('; ', result.detail, raxx_detect.error_in_words(state, message, detail, hint));
+        END;
     END LOOP;
     RETURN result;
 END $$;
@@ -182,10 +214,13 @@ DECLARE
     result raxx_detect.rule_run := (rule_id, rule.state, 'ok', 0, 0, 0, NULL, NULL, NULL);
     state text; message text; detail text; hint text;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtext('raxx_detect'), hashtext(rule_id)) THEN
+    -- A row lock, since anybody could take an advisory one.
+    PERFORM FROM raxx_detect.rules r WHERE r.rule_id = rule_id FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         result.outcome := 'busy';
         result.detail := 'another run is at it';
         result.elapsed := clock_timestamp() - started;
+        PERFORM raxx_detect.record_run(result, started, as_of);
         RETURN result;
     END IF;
     -- Two subtransactions: what fails leaves nothing behind, and the other rules go on; but a rule that fails to be
@@ -208,7 +243,7 @@ BEGIN
     END;
     IF state IS NOT NULL THEN
         result := (rule_id, rule.state, 'error', 0, 0, 0, NULL, NULL,
-            concat_ws(' ', format('%s: %s.', state, message), nullif(detail, ''), nullif(hint, '')));
+            raxx_detect.error_in_words(state, message, detail, hint));
     END IF;
     result.elapsed := clock_timestamp() - started;
     PERFORM raxx_detect.record_run(result, started, as_of);
@@ -234,7 +269,8 @@ BEGIN
     FOR id IN SELECT r.rule_id FROM raxx_detect.rules r ORDER BY r.number NULLS LAST, r.rule_id LOOP
         RETURN NEXT raxx_detect.run_rule(id, as_of);
     END LOOP;
-    UPDATE raxx_detect.heartbeat SET last_run_at = now(), as_of = run_all.as_of, runs = runs + 1;
+    UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1
+    WHERE h.only_row IN (SELECT k.only_row FROM raxx_detect.heartbeat k FOR NO KEY UPDATE SKIP LOCKED);
 END $$;
 COMMENT ON FUNCTION raxx_detect.run_all(timestamptz) IS
 'Judges everything up to as_of that has not been judged yet, rule by rule, and returns a row for each. A rule that fails says so in its row and does not stop the others. Costs what is new. as_of must be finite (22023).';

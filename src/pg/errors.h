@@ -11,8 +11,9 @@ inline void check(Status status, const Error& error) {
     if (status == Status::failed) raise(error);
 }
 
-// Whether somebody wants something of this backend; a stop function for the core.
-inline bool interrupted() { return InterruptPending != 0; }
+// Whether this backend is to end what it does; a stop function for the core. (Other interrupts, which would only
+// make the core begin again, wait.)
+inline bool interrupted() { return QueryCancelPending != 0 || ProcDiePending != 0; }
 
 // Raises null_value_not_allowed, naming the argument, if it is NULL.
 void require_argument(FunctionCallInfo fcinfo, int number, const char* name);

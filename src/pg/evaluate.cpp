@@ -57,15 +57,8 @@ void run(const SourceQuery& query, Receiver* receiver, TimeRange range, ArrayTyp
     options.read_only = true;
     options.dest = as_destination(receiver);
     const int level = set_planner(query.order != Order::none);
-    enter_source_query();
-    PG_TRY();
-    {
-        const int result = SPI_execute_plan_extended(query.plan, &options);
-        if (result < 0) elog(ERROR, "could not read a source: %s", SPI_result_code_string(result));
-    }
-    PG_FINALLY();
-    { leave_source_query(); }
-    PG_END_TRY();
+    const int result = SPI_execute_plan_extended(query.plan, &options);
+    if (result < 0) elog(ERROR, "could not read a source: %s", SPI_result_code_string(result));
     AtEOXact_GUC(true, level);
 }
 
@@ -92,6 +85,19 @@ Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, Tim
     return evaluation;
 }
 
+// With ever more effort for the order of the rows, until they could be used.
+[[gnu::noinline]] Evaluation* attempt_until_usable(MemoryContext memory, SourceColumns& columns, const Spec& spec,
+                                                   const TimeRange* range, ArrayType* patterns) {
+    const Reading before = reading;
+    Evaluation* evaluation = nullptr;
+    for (Effort effort = Effort::presume; evaluation == nullptr;) {
+        MemoryContextReset(memory);
+        reading = before;  // rows that are read again count once
+        evaluation = attempt(memory, columns, spec, *range, patterns, &effort);
+    }
+    return evaluation;
+}
+
 }  // namespace
 
 const Reading& session_reading() { return reading; }
@@ -104,13 +110,13 @@ Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayTy
     MemoryContext memory = AllocSetContextCreate(caller, "raxx_detect evaluation", ALLOCSET_DEFAULT_SIZES);
     SPI_connect();
 
-    Evaluation* evaluation = nullptr;
-    const Reading before = reading;
-    for (Effort effort = Effort::presume; evaluation == nullptr;) {
-        MemoryContextReset(memory);
-        reading = before;  // rows that are read again count once
-        evaluation = attempt(memory, columns, spec, range, patterns, &effort);
-    }
+    Evaluation* volatile evaluation = nullptr;
+    enter_source_query();
+    PG_TRY();
+    { evaluation = attempt_until_usable(memory, columns, spec, &range, patterns); }
+    PG_FINALLY();
+    { leave_source_query(); }
+    PG_END_TRY();
 
     SPI_finish();
     MemoryContextSwitchTo(caller);

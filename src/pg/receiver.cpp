@@ -89,8 +89,21 @@ bool receive(TupleTableSlot* slot, DestReceiver* self) {
     return flush(receiver);
 }
 
-void startup([[maybe_unused]] DestReceiver* self, [[maybe_unused]] int operation,
-             [[maybe_unused]] TupleDesc descriptor) {}
+// The plan's columns must still be what was checked: a hostile or unlucky change in between is an error, not a
+// crash.
+void check_type(TupleDesc descriptor, int at, Oid type) {
+    if (at < descriptor->natts && getBaseType(TupleDescAttr(descriptor, at)->atttypid) == type) return;
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("a source changed while it was read"),
+                    errdetail("Column %d of its query is no longer of type %s.", at + 1, format_type_be(type)),
+                    errhint("Try again.")));
+}
+
+void startup(DestReceiver* self, [[maybe_unused]] int operation, TupleDesc descriptor) {
+    auto* receiver = reinterpret_cast<Receiver*>(self);
+    check_type(descriptor, 0, TIMESTAMPTZOID);
+    if (receiver->key != nullptr) check_type(descriptor, 1, receiver->key->type);
+    if (receiver->value != nullptr) check_type(descriptor, 2, receiver->value->type);
+}
 void shutdown([[maybe_unused]] DestReceiver* self) {}
 
 }  // namespace

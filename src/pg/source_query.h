@@ -53,7 +53,8 @@ SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_
 // A table that is read as it lies is read from its beginning. Returns the level for AtEOXact_GUC.
 int set_planner(bool ordered);
 
-// While a kept plan runs it must not be dropped: bracket its execution with these (the second in PG_FINALLY).
+// Planning and running a source query can run functions that evaluate, too: a query must not be dropped while it is
+// in use. Bracket everything from source_query() to the end of its execution with these (the second in PG_FINALLY).
 void enter_source_query();
 void leave_source_query();
 

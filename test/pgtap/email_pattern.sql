@@ -106,7 +106,7 @@ SELECT pg_temp.look('2024-03-05 12:01+00');
 SELECT results_eq('SELECT entity FROM pg_temp.found', $$VALUES ('newprovider.example')$$, 'a domain that nobody knows is a domain');
 INSERT INTO raxx_detect.free_mail_domains VALUES ('newprovider.example');
 SELECT pg_temp.look('2024-03-05 12:02+00');
-SELECT is_empty('SELECT entity FROM pg_temp.found', 'named a provider, it is none: the shapes differ');
+SELECT is_empty($$SELECT entity FROM pg_temp.found WHERE condition = 'firing'$$, 'named a provider, it is none: the shapes differ');
 SELECT is(count(*), 0::bigint, 'each provider is a registrable domain') FROM raxx_detect.free_mail_domains d
 WHERE (raxx_detect.email_pattern('x@' || d.domain)).registrable_domain IS DISTINCT FROM d.domain;
 

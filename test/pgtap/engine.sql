@@ -1,6 +1,6 @@
 -- The engine around the rules: outcomes, isolation, states, records, the constraint.
 BEGIN;
-SELECT plan(43);
+SELECT plan(45);
 SET LOCAL timezone = 'UTC';
 
 SELECT is(count(*), 17::bigint, 'seventeen rules') FROM raxx_detect.run_all('2026-06-04 12:00+00');
@@ -95,7 +95,7 @@ SELECT throws_ok($$INSERT INTO raxx_detect.detection_findings (rule_id, det_id, 
         fired_by, sample_size, summary, evidence, condition, occurrences, escalation_owner
     FROM raxx_detect.detection_findings WHERE rule_id = 'auth_rbac_denied_burst'$$, '23P01', NULL, 'the constraint holds it');
 
--- Rows that vanish: an untouched finding that nothing supports any more is withdrawn while its rows are not yet settled.
+-- Rows that vanish leave the finding that they made.
 SELECT raxx_detect.create_source_table('login_failures', 'failures');
 INSERT INTO raxx_detect.rules (rule_id, det_id, title, category, method, severity, sources, params, per_event, false_alarms_per_month,
     escalation_owner, ships, telemetry, how, thresholds, routes, runbook, do_not)
@@ -107,7 +107,11 @@ SELECT is(entity, '2001:db8::1', 'an address is its own text') FROM raxx_detect.
 SELECT is(summary, '2001:db8::1: 5 failed sign-ins within 10 min (threshold 5)', 'one sentence') FROM raxx_detect.detection_findings WHERE rule_id = 'own_rule';
 DELETE FROM failures;
 SELECT is(r.outcome, 'no_data', 'the rows are gone') FROM raxx_detect.run('own_rule', '2026-06-04 12:02+00') r;
-SELECT is(count(*), 0::bigint, 'and so is the finding') FROM raxx_detect.detection_findings WHERE rule_id = 'own_rule';
+SELECT is(condition, 'no_data', 'which closes nothing') FROM raxx_detect.detection_findings WHERE rule_id = 'own_rule';
+INSERT INTO failures (event_time, ip, account) VALUES ('2026-06-04 12:02+00', '2001:db8::2', 'a');
+SELECT is(r.findings_updated, 1::bigint, 'others come') FROM raxx_detect.run('own_rule', '2026-06-04 12:03+00') r;
+SELECT is((condition, summary LIKE '%have changed since'), ('cleared'::text, true), 'the finding stays, and says that its rows changed')
+FROM raxx_detect.detection_findings WHERE rule_id = 'own_rule';
 
 SELECT throws_ok($$SELECT raxx_detect.run('auth_rbac_denied_burts')$$, '42704', 'unknown rule ''auth_rbac_denied_burts''', 'an unknown rule');
 SELECT throws_ok($$SELECT raxx_detect.run_all('infinity')$$, '22023', 'as_of must be a finite time', 'an infinite as_of');

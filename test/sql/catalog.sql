@@ -34,7 +34,7 @@ SELECT rule_id FROM raxx_detect.rules WHERE runbook !~ '^1\. ' OR runbook !~ '\n
 SELECT r.rule_id FROM raxx_detect.rules r JOIN raxx_detect.methods m USING (method)
 WHERE (r.deferred_until IS NULL) <> (r.ships IN ('live', 'placeholder')) OR (r.deferred_until IS NULL AND m.evaluator IS NULL);
 -- Evaluators are functions of a rule, a binding and two times.
-SELECT method, evaluator, pg_get_function_arguments(evaluator) AS arguments FROM raxx_detect.methods WHERE evaluator IS NOT NULL ORDER BY method COLLATE "C";
+SELECT method, evaluator, pg_get_function_arguments(evaluator::regproc) AS arguments FROM raxx_detect.methods WHERE evaluator IS NOT NULL ORDER BY method COLLATE "C";
 SELECT method, meaning FROM raxx_detect.methods ORDER BY method COLLATE "C";
 
 -- ---- the sources ----------------------------------------------------------------------------------------------------
