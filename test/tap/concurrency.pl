@@ -57,7 +57,7 @@ foreach my $round (1 .. 30)
 is($errors, '', 'nobody got an error');
 $_->quit foreach @runners;
 is($writer->query("SELECT string_agg(DISTINCT (run).outcome, ' ' ORDER BY (run).outcome) FROM runs
-	WHERE (run).outcome NOT IN ('busy', 'skipped')"), 'dormant no_data ok', 'no run of a rule had an error');
+	WHERE (run).outcome NOT IN ('busy', 'skipped', 'no_data')"), 'dormant ok', 'no run of a rule had an error');
 cmp_ok($writer->query("SELECT count(*) FROM runs WHERE (run).outcome = 'busy'"), '>', 0, 'runs met');
 
 # The same rows, and one run. Two runs of a moment are one, so the busy database may have had its last one already.
@@ -121,7 +121,7 @@ fails_alone('DROP TABLE rbac_denials', '42P01: the relation bound to source rbac
 my $before = what_is_left($node, $busy_db);
 $writer->query("BEGIN; $one_minute COMMIT");
 my $blocker = new_session($node, $busy_db);
-$blocker->query('BEGIN; SELECT * FROM raxx_detect.heartbeat FOR UPDATE');
+$blocker->query('BEGIN; LOCK TABLE raxx_detect.heartbeat IN SHARE MODE');
 $writer->query("SET statement_timeout = '500ms'");
 is(($writer->attempt($run_all))[0], '57014', 'a run past statement_timeout is cancelled');
 is(what_is_left($node, $busy_db), $before, 'and leaves nothing');

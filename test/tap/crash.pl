@@ -73,8 +73,8 @@ sub kill_postmaster
 foreach my $as_of (@as_of)
 {
 	dies_at("reading $sources[$_ - 1]", $as_of, "SELECT pg_advisory_xact_lock($_)", \&kill_backend) foreach 1 .. @sources;
-	dies_at('everything was written', $as_of, 'UPDATE raxx_detect.heartbeat SET runs = runs', \&kill_backend);
-	dies_at('everything was written, with the server', $as_of, 'UPDATE raxx_detect.heartbeat SET runs = runs', \&kill_postmaster);
+	dies_at('everything was written', $as_of, 'LOCK TABLE raxx_detect.heartbeat', \&kill_backend);
+	dies_at('everything was written, with the server', $as_of, 'LOCK TABLE raxx_detect.heartbeat', \&kill_postmaster);
 	is(run_all($_, $as_of), 'dormant ok skipped', "run_all in the $_ database, as of $as_of") foreach @databases;
 	my $undisturbed = what_is_left($node, 'calm');
 	is(what_is_left($node, 'stormy'), $undisturbed, "as of $as_of: the same as on an undisturbed server");
