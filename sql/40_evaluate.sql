@@ -6,13 +6,16 @@ CREATE FUNCTION raxx_detect.text_of(value anyelement) RETURNS text
 AS 'MODULE_PATHNAME', 'raxx_text_of' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION raxx_detect.text_of(anyelement) IS 'The text of a value, as its output function writes it: what makes two values the same entity. (A cast of an inet adds its mask.)';
 
-CREATE FUNCTION raxx_detect.row_keys(binding raxx_detect.source_bindings, period tstzrange, entity_expression text, entity text)
+CREATE FUNCTION raxx_detect.row_keys(number int, binding raxx_detect.source_bindings, period tstzrange, entity_expression text, entity text)
 RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     event_time name := binding.columns ->> 'event_time';
     key_columns name[];
     keys jsonb;
 BEGIN
+    IF number > 1000 THEN
+        RETURN jsonb_build_object('relation', binding.relation::text, 'omitted', 'one of more than 1000 findings of a run');
+    END IF;
     SELECT array_agg(a.attname ORDER BY k.position) INTO key_columns
     FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, position)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
@@ -29,8 +32,8 @@ BEGIN
     RETURN jsonb_build_object('relation', binding.relation::text,
         'key', coalesce(to_jsonb(key_columns), jsonb_build_array(event_time)), 'first_rows', coalesce(keys, '[]'));
 END $$;
-COMMENT ON FUNCTION raxx_detect.row_keys(raxx_detect.source_bindings, tstzrange, text, text) IS
-'Evidence: the primary keys (without one, the times) of the first 20 rows in the period, of those for which the entity expression, made by an evaluator over the row t and the entity $3, holds.';
+COMMENT ON FUNCTION raxx_detect.row_keys(int, raxx_detect.source_bindings, tstzrange, text, text) IS
+'Evidence, for the first 1000 candidates of an evaluation (number), since each costs a look into the relation: the primary keys (without one, the times) of the first 20 rows in the period, of those for which the entity expression, made by an evaluator over the row t and the entity $3, holds.';
 
 CREATE FUNCTION raxx_detect.before(instant timestamptz, length interval) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -77,18 +80,20 @@ DECLARE
     threshold bigint := (rule.params ->> threshold_name)::bigint;
     entity_column name := raxx_detect.role_column(binding, rule.params ->> 'entity');
     value_column name := raxx_detect.role_column(binding, rule.params ->> 'value');
+    number int := 0;
     e record;
 BEGIN
     FOR e IN SELECT * FROM raxx_detect.episodes(method, binding.relation, binding.columns ->> 'event_time', entity_column,
             value_column, CASE WHEN globs IS NULL THEN NULL ELSE value_column END, raxx_detect.like_patterns(globs),
             window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;  -- settled by an earlier run
+        number := number + 1;
         RETURN NEXT (e.entity, e.episode, severity, e.peak::float8, threshold::float8, unit, NULL::float8, 'threshold',
             e.sample_size, ARRAY[method],
             format('%s: %s %s within %s (threshold %s)', raxx_detect.printable(e.entity), e.peak, unit,
                 raxx_detect.in_words(window_length), threshold),
             jsonb_build_object('window', window_length,
-                'rows', raxx_detect.row_keys(binding, raxx_detect.window_up_to(lower(e.episode), window_length),
+                'rows', raxx_detect.row_keys(number, binding, raxx_detect.window_up_to(lower(e.episode), window_length),
                     format('raxx_detect.text_of(t.%I) = $3', entity_column), e.entity)),
             NULL::text)::raxx_detect.candidate;
     END LOOP;
@@ -210,6 +215,7 @@ DECLARE
     threshold bigint := (rule.params ->> 'threshold')::bigint;
     email_column name := raxx_detect.role_column(binding, rule.params ->> 'email');
     surprise record;
+    number int := 0;
     e record;
 BEGIN
     FOR e IN SELECT x.*, strpos(x.entity, '@') > 0 AS is_shape, split_part(x.entity, '@', -1) AS domain
@@ -217,6 +223,7 @@ BEGIN
                 NULL, NULL, NULL, window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) x LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;
         CONTINUE WHEN e.is_shape <> EXISTS (SELECT FROM raxx_detect.free_mail_domains d WHERE d.domain = e.domain);
+        number := number + 1;
         IF e.is_shape THEN
             surprise := raxx_detect.surprising_shape(binding, email_column, e.entity, e.episode, window_length, threshold,
                 (rule.params ->> 'shape_history')::interval, (rule.params ->> 'shape_tail')::float8, exact_from, as_of,
@@ -230,7 +237,7 @@ BEGIN
                     raxx_detect.printable(e.entity), raxx_detect.in_words(window_length), round((100 * surprise.share)::numeric, 2),
                     rule.params ->> 'shape_history'),
                 jsonb_build_object('window', window_length, 'share', surprise.share, 'history_size', surprise.history_size,
-                    'rows', raxx_detect.row_keys(binding, raxx_detect.window_up_to(surprise.onset, window_length),
+                    'rows', raxx_detect.row_keys(number, binding, raxx_detect.window_up_to(surprise.onset, window_length),
                         format('(SELECT p.shape || ''@'' || p.registrable_domain FROM raxx_detect.email_pattern(t.%I::text) p) = $3', email_column),
                         e.entity)),
                 NULL::text)::raxx_detect.candidate;
@@ -240,7 +247,7 @@ BEGIN
                 format('%s sign-ups from %s within %s (threshold %s)', e.peak, raxx_detect.printable(e.entity),
                     raxx_detect.in_words(window_length), threshold),
                 jsonb_build_object('window', window_length,
-                    'rows', raxx_detect.row_keys(binding, raxx_detect.window_up_to(lower(e.episode), window_length),
+                    'rows', raxx_detect.row_keys(number, binding, raxx_detect.window_up_to(lower(e.episode), window_length),
                         format('(raxx_detect.email_pattern(t.%I::text)).registrable_domain = $3', email_column), e.entity)),
                 NULL::text)::raxx_detect.candidate;
         END IF;
@@ -297,7 +304,7 @@ BEGIN
             to_char(lower(gap) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), raxx_detect.in_words(allowed),
             CASE WHEN in_business THEN 'in' ELSE 'outside' END),
         jsonb_build_object('inside_business_hours', inside, 'outside_business_hours', outside,
-            'rows', raxx_detect.row_keys(binding, tstzrange(lower(gap), coalesce(upper(gap), as_of) + interval '1 microsecond'), 'true', NULL)),
+            'rows', raxx_detect.row_keys(1, binding, tstzrange(lower(gap), coalesce(upper(gap), as_of) + interval '1 microsecond'), 'true', NULL)),
         -- Whether the hash chain holds across the gap would tell a pause from a deletion; no chain is wired.
         'undetermined')::raxx_detect.candidate;
 END $$;
