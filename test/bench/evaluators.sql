@@ -5,7 +5,7 @@
 \set QUIET on
 \pset footer off
 SET client_min_messages = warning;
-SELECT setseed(0.5);
+
 
 -- Two tables with the same rows: one with an index on time, one with an index on (key, time). 200,000 accounts of even
 -- traffic, and in every 10,000 rows a burst of one account over forty permissions.
