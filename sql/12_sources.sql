@@ -244,6 +244,10 @@ BEGIN
     DELETE FROM raxx_detect.coverage c USING raxx_detect.source_bindings b
     WHERE c.source = source AND b.source = source
       AND (b.relation, b.columns, b.judge_from) IS DISTINCT FROM (relation, matched, judge_from);
+    DELETE FROM raxx_detect.baseline_days d USING raxx_detect.source_bindings b
+    WHERE d.source = source AND b.source = source AND (b.relation, b.columns) IS DISTINCT FROM (relation, matched);
+    DELETE FROM raxx_detect.baseline_starts s USING raxx_detect.source_bindings b
+    WHERE s.source = source AND b.source = source AND (b.relation, b.columns) IS DISTINCT FROM (relation, matched);
     INSERT INTO raxx_detect.source_bindings AS b (source, relation, columns, lateness, judge_from)
     VALUES (source, relation, matched, lateness, judge_from)
     ON CONFLICT ON CONSTRAINT source_bindings_pkey DO UPDATE
@@ -259,6 +263,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM raxx_detect.require_source(source);
     DELETE FROM raxx_detect.coverage c WHERE c.source = unbind_source.source;
+    DELETE FROM raxx_detect.baseline_days d WHERE d.source = unbind_source.source;
+    DELETE FROM raxx_detect.baseline_starts s WHERE s.source = unbind_source.source;
     DELETE FROM raxx_detect.source_bindings b WHERE b.source = unbind_source.source;
     RETURN FOUND;
 END $$;

@@ -3,9 +3,10 @@
 CREATE TABLE raxx_detect.methods (
     method text PRIMARY KEY,
     evaluator text,
+    learner text,
     meaning text NOT NULL
 );
-COMMENT ON TABLE raxx_detect.methods IS 'How rules judge. evaluator: the function that does it; NULL: this version has none.';
+COMMENT ON TABLE raxx_detect.methods IS 'How rules judge. evaluator: the function that does it; NULL: this version has none. learner: the function that keeps a day of a baseline; NULL: the method has none.';
 
 CREATE TABLE raxx_detect.method_parameters (
     method text NOT NULL REFERENCES raxx_detect.methods,

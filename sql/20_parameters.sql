@@ -142,3 +142,25 @@ INSERT INTO raxx_detect.method_parameters (method, name, type, minimum, maximum,
      'Roles in which a change and its change record have to agree; their values, joined by /, are the entity.'),
     ('unmatched', 'tolerance', 'interval', NULL, NULL,
      'How far a change record may be from its change, before or after it.');
+
+-- What every method with a baseline has.
+INSERT INTO raxx_detect.method_parameters (method, name, type, minimum, maximum, meaning)
+SELECT m.method, p.name, p.type, p.minimum, p.maximum, p.meaning
+FROM unnest('{velocity,distinct,distinct + velocity,spike,gap,ratio,quantile,drift}'::text[]) m(method)
+CROSS JOIN (VALUES
+    ('time_zone', 'time_zone', NULL, NULL, 'Time zone whose days and hours the baseline goes by.'),
+    ('baseline_ready', 'interval', 86400, 2592000, 'How many whole days the baseline needs before it judges.')
+) p(name, type, minimum, maximum, meaning)
+WHERE NOT EXISTS (SELECT FROM raxx_detect.method_parameters k WHERE k.method = m.method AND k.name = p.name);
+
+-- What every method has that learns counts.
+INSERT INTO raxx_detect.method_parameters (method, name, type, minimum, maximum, meaning)
+SELECT m.method, p.name, p.type, p.minimum, p.maximum, p.meaning
+FROM unnest('{velocity,distinct,distinct + velocity,spike}'::text[]) m(method)
+CROSS JOIN (VALUES
+    ('season', 'text', NULL::float8, NULL::float8, 'hour_of_week: an entity''s own baseline goes by the hour of the week; none: it does not.'),
+    ('baseline_floor', 'bigint', 1, NULL, 'Count within the window below which the baseline never makes the rule fire.'),
+    ('baseline_rows', 'bigint', 1, NULL, 'Rows of an entity in the baseline below which it is judged as one never seen before.'),
+    ('baseline_entities', 'bigint', 1, 1000000, 'How many entities a day of the baseline keeps at most, the busiest first.')
+) p(name, type, minimum, maximum, meaning)
+WHERE NOT EXISTS (SELECT FROM raxx_detect.method_parameters k WHERE k.method = m.method AND k.name = p.name);

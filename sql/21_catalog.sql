@@ -14,7 +14,7 @@ VALUES
      'auth', 'distinct', 'high',
      '{passkey_begin_events}', '{}',
      '{"entity": "ip", "value": "email", "window": "10 minutes", "threshold": 10,
-       "baseline_floor": 5, "baseline_quantile": 0.999, "ipv4_prefix": 32, "ipv6_prefix": 64}',
+       "baseline_floor": 5, "baseline_quantile": 0.999, "ipv4_prefix": 32, "ipv6_prefix": 64, "time_zone": "America/New_York", "baseline_ready": "7 days", "season": "none", "baseline_rows": 100, "baseline_entities": 10000}',
      '7 days',
      true, 0.5, 'security-agent', '{P1}', 'dormant',
      -- telemetry
@@ -58,7 +58,7 @@ VALUES
      'Many sessions created from one client network in a minute',
      'auth', 'velocity', 'high',
      '{session_events}', '{}',
-     '{"entity": "ip", "window": "1 minute", "threshold": 20, "ipv4_prefix": 32, "ipv6_prefix": 64}',
+     '{"entity": "ip", "window": "1 minute", "threshold": 20, "ipv4_prefix": 32, "ipv6_prefix": 64, "baseline_floor": 5, "time_zone": "America/New_York", "baseline_ready": "7 days", "season": "hour_of_week", "baseline_rows": 100, "baseline_entities": 10000}',
      '7 days',
      false, 0.5, 'security-agent', '{P1}', 'dormant',
      -- telemetry
@@ -101,7 +101,7 @@ VALUES
      'auth', 'distinct + velocity', 'high',
      '{rbac_denials}', '{}',
      '{"entity": "operator", "value": "permission", "window": "10 minutes", "distinct_threshold": 5,
-       "elevated_threshold": 3, "elevated": ["*:admin", "*:write"]}',
+       "elevated_threshold": 3, "elevated": ["*:admin", "*:write"], "baseline_floor": 5, "time_zone": "America/New_York", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
      '30 days',
      true, 0.33, 'security-agent', '{}', 'live',
      -- telemetry
@@ -149,7 +149,7 @@ VALUES
      'Many waitlist sign-ups from one Origin in a short window',
      'signup', 'velocity', 'high',
      '{waitlist_signups}', '{}',
-     '{"entity": "origin", "window": "5 minutes", "threshold": 20}',
+     '{"entity": "origin", "window": "5 minutes", "threshold": 20, "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
      '7 days',
      false, 0.5, 'security-agent', '{}', 'live',
      -- telemetry
@@ -236,7 +236,7 @@ VALUES
      'data', 'gap', 'critical',
      '{customer_audit_events,console_audit_events}', '{operator_activity}',
      '{"business_from": "12:00", "business_to": "22:30", "business_days": [1, 2, 3, 4, 5], "time_zone": "UTC",
-       "business_gap": "30 minutes", "off_hours_gap": "4 hours", "critical_gap": "60 minutes"}',
+       "business_gap": "30 minutes", "off_hours_gap": "4 hours", "critical_gap": "60 minutes", "baseline_ready": "7 days"}',
      '7 days',
      true, 0.5, 'sre-agent', '{P4}', 'placeholder',
      -- telemetry
@@ -334,7 +334,7 @@ VALUES
      'Errors of one route far above its usual rate',
      'ops', 'spike', 'high',
      '{error_events}', '{}',
-     '{"entity": "route", "window": "1 minute", "threshold": 20, "sigmas": 3, "baseline_floor": 5}',
+     '{"entity": "route", "window": "1 minute", "threshold": 20, "sigmas": 3, "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 10, "baseline_entities": 10000}',
      '7 days',
      false, 0.5, 'sre-agent', '{P2}', 'dormant',
      -- telemetry
@@ -374,7 +374,7 @@ VALUES
      'Statements of this database have become slower',
      'ops', 'drift', 'medium',
      '{statement_samples}', '{}',
-     '{"sample_every": "1 minute", "window": "1 day", "quantile": 0.99, "rise": 0.25}',
+     '{"sample_every": "1 minute", "window": "1 day", "quantile": 0.99, "rise": 0.25, "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 1, 'sre-agent', '{P5}', 'dormant',
      -- telemetry
@@ -413,7 +413,7 @@ VALUES
      'Dyno-hours of one app far above the past week',
      'cost', 'quantile', 'medium',
      '{dyno_samples}', '{}',
-     '{"entity": "app", "value": "dyno_hours", "window": "1 hour", "baseline_quantile": 0.999, "median_margin": 0.25}',
+     '{"entity": "app", "value": "dyno_hours", "window": "1 hour", "baseline_quantile": 0.999, "median_margin": 0.25, "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 1, 'sre-agent', '{P6}', 'dormant',
      -- telemetry
@@ -492,7 +492,7 @@ VALUES
      'Stripe webhook calls with a wrong signature',
      'webhook', 'ratio', 'high',
      '{stripe_webhook_events}', '{}',
-     '{"value": "signature_valid", "failure": "false", "window": "10 minutes", "threshold": 5}',
+     '{"value": "signature_valid", "failure": "false", "window": "10 minutes", "threshold": 5, "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 0.5, 'security-agent', '{P7}', 'dormant',
      -- telemetry
@@ -534,7 +534,7 @@ VALUES
      'webhook', 'ratio', 'medium',
      '{outbound_mail_events}', '{}',
      '{"value": "outcome", "failure": "hard_bounce", "window": "1 hour", "floor": 20, "long_window": "1 day",
-       "long_floor": 500, "activate_above": 500, "activation_span": "7 days"}',
+       "long_floor": 500, "activate_above": 500, "activation_span": "7 days", "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 1, 'sre-agent', '{P8}', 'dormant',
      -- telemetry
@@ -648,7 +648,7 @@ VALUES
      'Many waitlist sign-ups from one country, or an unusual mix of countries',
      'signup', 'velocity', 'medium',
      '{waitlist_signups}', '{}',
-     '{"entity": "country", "window": "5 minutes", "threshold": 20, "mix_window": "1 day"}',
+     '{"entity": "country", "window": "5 minutes", "threshold": 20, "mix_window": "1 day", "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
      '7 days',
      false, 1, 'security-agent', '{}', 'dormant',
      -- telemetry

@@ -62,9 +62,11 @@ CREATE TYPE raxx_detect.candidate AS (
     conditions text[],
     summary text,
     evidence jsonb,
-    verdict text
+    verdict text,
+    condition text,
+    escalation_owner text
 );
-COMMENT ON TYPE raxx_detect.candidate IS 'A would-be finding, as an evaluator returns it. Its episode has no end if it has none yet.';
+COMMENT ON TYPE raxx_detect.candidate IS 'A would-be finding, as an evaluator returns it. Its episode has no end if it has none yet. condition: firing or cleared, NULL where the end of the episode tells; escalation_owner: NULL for the rule''s.';
 
 CREATE FUNCTION raxx_detect.bounded_entity(entity text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -137,8 +139,8 @@ BEGIN
                 kept.updated_at := NULL;  -- is another than it was
             END IF;
         END LOOP;
-        condition := CASE WHEN upper(c.episode) <= as_of THEN 'cleared' ELSE 'firing' END;
-        IF condition = 'firing' THEN
+        condition := coalesce(c.condition, CASE WHEN upper(c.episode) <= as_of THEN 'cleared' ELSE 'firing' END);
+        IF condition = 'firing' AND c.condition IS NULL THEN
             c.episode := tstzrange(lower(c.episode), NULL);
         END IF;
         IF kept.finding_id IS NULL THEN
@@ -148,7 +150,7 @@ BEGIN
             VALUES (rule.rule_id, rule.det_id, rule.category, source, c.severity, c.entity, c.episode,
                 c.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size, c.summary,
                 c.evidence || jsonb_build_object('conditions', c.conditions), c.verdict, condition,
-                cardinality(c.conditions), rule.escalation_owner)
+                cardinality(c.conditions), coalesce(c.escalation_owner, rule.escalation_owner))
             RETURNING finding_id INTO kept.finding_id;
             added := added + 1;
         ELSIF kept.updated_at IS NULL
@@ -158,6 +160,7 @@ BEGIN
             SET episode = c.episode, severity = c.severity, observed = c.observed, sample_size = c.sample_size,
                 condition = condition, occurrences = cardinality(c.conditions), threshold = c.threshold, unit = c.unit,
                 p_value = c.p_value, fired_by = c.fired_by, summary = c.summary, verdict = c.verdict,
+                escalation_owner = coalesce(c.escalation_owner, f.escalation_owner),
                 evidence = c.evidence || jsonb_build_object('conditions', c.conditions), updated_at = now()
             WHERE f.finding_id = kept.finding_id;
             changed := changed + 1;

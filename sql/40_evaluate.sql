@@ -79,3 +79,15 @@ BEGIN
     RETURN result;
 END $$;
 COMMENT ON FUNCTION raxx_detect.last_event(raxx_detect.source_bindings, timestamptz) IS 'The last event_time up to as_of, NULL if there is none. An infinite time is no event.';
+
+CREATE FUNCTION raxx_detect.next_event(binding raxx_detect.source_bindings, after timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    event_time name := coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
+    result timestamptz;
+BEGIN
+    EXECUTE format('SELECT min(t.%1$I) FROM %2$s t WHERE t.%1$I > $1 AND t.%1$I < ''infinity''', event_time, binding.relation)
+    INTO result USING after;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.next_event(raxx_detect.source_bindings, timestamptz) IS 'The first event_time after an instant, NULL if there is none. An infinite time is no event.';

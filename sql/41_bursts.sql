@@ -25,7 +25,7 @@ BEGIN
             jsonb_build_object('window', window_length,
                 'rows', raxx_detect.row_keys(number, binding, raxx_detect.window_up_to(lower(e.episode), window_length),
                     format('raxx_detect.text_of(t.%I) = $3', entity_column), e.entity)),
-            NULL::text)::raxx_detect.candidate;
+            NULL, NULL, NULL)::raxx_detect.candidate;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.burst_candidates(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, text, text, raxx_detect.severity, text, jsonb) IS
@@ -60,7 +60,7 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_ca
            worst.sample_size, ARRAY(SELECT DISTINCT unnest(c.conditions) FROM conditions c
                WHERE c.entity = j.entity AND c.episode && j.episode ORDER BY 1), worst.summary,
            (SELECT c.evidence FROM conditions c WHERE c.entity = j.entity AND c.episode && j.episode
-            ORDER BY lower(c.episode), c.severity DESC LIMIT 1), worst.verdict
+            ORDER BY lower(c.episode), c.severity DESC LIMIT 1), worst.verdict, NULL::text, NULL::text
     FROM joined j CROSS JOIN LATERAL (
         SELECT c.* FROM conditions c WHERE c.entity = j.entity AND c.episode && j.episode
         ORDER BY c.severity DESC, c.observed DESC, c.sample_size DESC, lower(c.episode) LIMIT 1) worst

@@ -100,7 +100,7 @@ BEGIN
                     'rows', raxx_detect.row_keys(number, binding, raxx_detect.window_up_to(surprise.onset, window_length),
                         format('(SELECT p.shape || ''@'' || p.registrable_domain FROM raxx_detect.email_pattern(t.%I::text) p) = $3', email_column),
                         e.entity)),
-                NULL::text)::raxx_detect.candidate;
+                NULL, NULL, NULL)::raxx_detect.candidate;
         ELSE
             RETURN NEXT (e.entity, e.episode, rule.severity, e.peak::float8, threshold::float8, 'sign-ups of one domain',
                 NULL::float8, 'threshold', e.sample_size, '{domain}'::text[],
@@ -109,7 +109,7 @@ BEGIN
                 jsonb_build_object('window', window_length,
                     'rows', raxx_detect.row_keys(number, binding, raxx_detect.window_up_to(lower(e.episode), window_length),
                         format('(raxx_detect.email_pattern(t.%I::text)).registrable_domain = $3', email_column), e.entity)),
-                NULL::text)::raxx_detect.candidate;
+                NULL, NULL, NULL)::raxx_detect.candidate;
         END IF;
     END LOOP;
 END $$;

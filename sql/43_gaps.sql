@@ -48,7 +48,7 @@ BEGIN
         jsonb_build_object('inside_business_hours', inside, 'outside_business_hours', outside,
             'rows', raxx_detect.row_keys(1, binding, tstzrange(lower(gap), coalesce(upper(gap), as_of) + interval '1 microsecond'), 'true', NULL)),
         -- Whether the hash chain holds across the gap would tell a pause from a deletion; no chain is wired.
-        'undetermined')::raxx_detect.candidate;
+        'undetermined', NULL, NULL)::raxx_detect.candidate;
 END $$;
 COMMENT ON FUNCTION raxx_detect.gap_candidate(raxx_detect.rules, raxx_detect.source_bindings, tstzrange, timestamptz) IS
 'The candidate of one gap, or NULL where it is not too long. A gap across the edge of business hours is measured by its parts inside and outside.';

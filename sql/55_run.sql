@@ -60,9 +60,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_as_of(timestamptz) IS 'Raises 22023 unless as_of is a finite time.';
 
-CREATE FUNCTION raxx_detect.only_late_rows(rule raxx_detect.rules, binding raxx_detect.source_bindings,
-    exact_from timestamptz, settled timestamptz) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION raxx_detect.only_late_rows(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz)
+RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- exact_from is the last row up to settled; a row that was dated back behind settled would have moved it, and what
     -- it fills was looked at. That is no late row but a change of history, and a finding is the evidence of it.
@@ -70,10 +69,17 @@ BEGIN
         SELECT FROM raxx_detect.detection_findings f
         WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from);
 END $$;
-COMMENT ON FUNCTION raxx_detect.only_late_rows(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION raxx_detect.only_late_rows(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
 'Whether a finding that the rows no longer show can be explained by rows that came late, within the lateness. Late rows only add: they fill gaps, but never undo a burst.';
 
-CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
+CREATE FUNCTION raxx_detect.hindsight(rule raxx_detect.rules) RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce((rule.params ->> 'deploy_margin')::interval, (rule.params ->> 'tolerance')::interval, '0')
+$$;
+COMMENT ON FUNCTION raxx_detect.hindsight(raxx_detect.rules) IS
+'How much later than a row what decides about it may happen: a deploy after a restart, a record after a change. What is younger is never settled.';
+
+CREATE FUNCTION raxx_detect.judge_slice(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
     INOUT result raxx_detect.rule_run)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -84,7 +90,73 @@ DECLARE
     evaluator regproc;
     candidates raxx_detect.candidate[];
     recorded record;
-    notes text[] := '{}';
+    piece record;
+    first_day date;
+BEGIN
+    SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
+    settled := greatest(known.settled, binding.judge_from);
+    -- A gap begins with a row: the last one that is settled.
+    exact_from := CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
+    IF rule.baseline_window IS NOT NULL THEN
+        FOR piece IN SELECT * FROM raxx_detect.baseline_pieces(rule, binding, exact_from, as_of) LOOP
+            first_day := coalesce(first_day, piece.day);
+            PERFORM raxx_detect.keep_baseline(rule, binding, piece.day);
+        END LOOP;
+        PERFORM raxx_detect.drop_old_baselines(rule, binding.source, first_day);
+    END IF;
+    SELECT m.evaluator INTO evaluator FROM raxx_detect.methods m WHERE m.method = rule.method;
+    EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', evaluator)
+    INTO candidates USING rule, binding, exact_from, as_of;
+    -- A source without a single event allows no verdict: it closes nothing, and nothing of it is settled.
+    IF raxx_detect.last_event(binding, as_of) IS NULL THEN
+        UPDATE raxx_detect.detection_findings f SET condition = 'no_data', updated_at = now()
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing';
+        RETURN;
+    END IF;
+    recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of,
+        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, exact_from));
+
+    INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
+    VALUES (rule.rule_id, binding.source,
+            greatest(settled, raxx_detect.before(least(as_of, now()), binding.lateness + raxx_detect.hindsight(rule))), least(as_of, now()))
+    ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to;
+
+    result.findings_new := result.findings_new + recorded.added;
+    result.findings_updated := result.findings_updated + recorded.changed;
+    result.covered := range_merge(coalesce(result.covered, 'empty'), tstzrange(settled, as_of, '(]'));
+    IF recorded.withdrawn > 0 THEN
+        result.detail := concat_ws('; ', result.detail,
+            format('withdrew %s findings that the rows of %s no longer show', recorded.withdrawn, binding.source));
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
+'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result.';
+
+CREATE FUNCTION raxx_detect.slice_end(rule raxx_detect.rules, binding raxx_detect.source_bindings, looked_to timestamptz,
+    as_of timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    begins timestamptz := greatest(looked_to, binding.judge_from, raxx_detect.before(as_of, interval '400 days'));
+    next_event timestamptz;
+BEGIN
+    IF rule.baseline_window IS NULL OR begins >= as_of THEN
+        RETURN as_of;
+    END IF;
+    next_event := raxx_detect.next_event(binding, begins);
+    RETURN least(as_of, raxx_detect.takes_over(rule, binding, raxx_detect.judging_day(rule, binding,
+        greatest(begins + interval '1 microsecond', next_event)) + 1) - interval '1 microsecond');
+END $$;
+COMMENT ON FUNCTION raxx_detect.slice_end(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
+'Up to where a run may judge at once: as_of, or, for a rule with a baseline, just before the next baseline takes over that is learnt from rows not judged yet. What is more than 400 days old is judged by thresholds, at once.';
+
+CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
+    INOUT result raxx_detect.rule_run)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    known raxx_detect.coverage;
+    settled timestamptz;
+    upto timestamptz;
     before record := raxx_detect.reading();
     after record;
 BEGIN
@@ -102,40 +174,23 @@ BEGIN
             format('%s was looked at up to %s before', binding.source, greatest(known.looked_to, settled)));
         RETURN;
     END IF;
-    -- A gap begins with a row: the last one that is settled.
-    exact_from := CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
-
-    SELECT m.evaluator INTO evaluator FROM raxx_detect.methods m WHERE m.method = rule.method;
-    EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', evaluator)
-    INTO candidates USING rule, binding, exact_from, as_of;
-    -- A source without a single event allows no verdict: it closes nothing, and nothing of it is settled.
-    IF raxx_detect.last_event(binding, as_of) IS NULL THEN
-        UPDATE raxx_detect.detection_findings f SET condition = 'no_data', updated_at = now()
-        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing';
-        RETURN;
-    END IF;
-    recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of,
-        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, exact_from, settled));
-
-    INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
-    VALUES (rule.rule_id, binding.source, greatest(settled, raxx_detect.before(least(as_of, now()), binding.lateness)), least(as_of, now()))
-    ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to;
+    PERFORM raxx_detect.know_baseline_start(rule, binding);
+    upto := known.looked_to;
+    LOOP
+        upto := raxx_detect.slice_end(rule, binding, upto, as_of);
+        result := raxx_detect.judge_slice(rule, binding, upto, result);
+        EXIT WHEN upto >= as_of;
+    END LOOP;
 
     after := raxx_detect.reading();
-    result.findings_new := result.findings_new + recorded.added;
-    result.findings_updated := result.findings_updated + recorded.changed;
     result.rows_read := result.rows_read + after.rows_read - before.rows_read;
-    result.covered := range_merge(coalesce(result.covered, 'empty'), tstzrange(settled, as_of, '(]'));
     IF after.null_rows > before.null_rows THEN
-        notes := notes || format('ignored %s rows of %s with a NULL entity or value', after.null_rows - before.null_rows, binding.source);
+        result.detail := concat_ws('; ', result.detail,
+            format('ignored %s rows of %s with a NULL entity or value', after.null_rows - before.null_rows, binding.source));
     END IF;
-    IF recorded.withdrawn > 0 THEN
-        notes := notes || format('withdrew %s findings that the rows of %s no longer show', recorded.withdrawn, binding.source);
-    END IF;
-    result.detail := nullif(concat_ws('; ', result.detail, nullif(array_to_string(notes, '; '), '')), '');
 END $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, writes findings and coverage, and adds to the result.';
+'Judges what is new in one source of a rule, slice by slice: as if there had been a run just before each baseline took over.';
 
 CREATE FUNCTION raxx_detect.source_trouble(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,0 +1,208 @@
+-- Baselines: what is usual, learnt from the whole days before the day that is judged.
+--
+-- Each day of a rule's source is read once, when its rows can no longer come late, and kept as counts and sketches that
+-- merge; judging a moment merges the days before it. What lies inside findings that are open or were confirmed is left
+-- out, so that a baseline is never learnt from an attack. A rule's day is one of its time zone. The baseline of a day
+-- takes over when the day before is complete: the source's lateness after midnight.
+
+CREATE TABLE raxx_detect.baseline_starts (
+    rule_id text NOT NULL REFERENCES raxx_detect.rules ON DELETE CASCADE,
+    source text NOT NULL REFERENCES raxx_detect.source_kinds,
+    first_event timestamptz NOT NULL,
+    PRIMARY KEY (rule_id, source)
+);
+COMMENT ON TABLE raxx_detect.baseline_starts IS 'Since when each rule''s source has rows that the rule can use: the day after is the first whole one.';
+
+CREATE TABLE raxx_detect.baseline_days (
+    rule_id text NOT NULL REFERENCES raxx_detect.rules ON DELETE CASCADE,
+    source text NOT NULL REFERENCES raxx_detect.source_kinds,
+    day date NOT NULL,
+    version smallint NOT NULL,
+    rows bigint NOT NULL,
+    left_out bigint NOT NULL,
+    left_out_digest text NOT NULL,
+    PRIMARY KEY (rule_id, source, day)
+);
+COMMENT ON TABLE raxx_detect.baseline_days IS 'The days that are in a baseline: how many rows each counted, and how many were left out because they lie inside findings.';
+COMMENT ON COLUMN raxx_detect.baseline_days.version IS 'Of the layout of raxx_detect.baselines; a day of another version is read again.';
+COMMENT ON COLUMN raxx_detect.baseline_days.left_out_digest IS 'Of the periods left out; when findings change, the day is read again.';
+
+CREATE TABLE raxx_detect.baselines (
+    rule_id text NOT NULL,
+    source text NOT NULL,
+    day date NOT NULL,
+    entity text,
+    exposure float8[] NOT NULL,
+    rows bigint[] NOT NULL,
+    squares float8[] NOT NULL,
+    UNIQUE NULLS NOT DISTINCT (rule_id, source, entity, day),
+    FOREIGN KEY (rule_id, source, day) REFERENCES raxx_detect.baseline_days ON DELETE CASCADE
+);
+CREATE INDEX baselines_by_day ON raxx_detect.baselines (rule_id, source, day);
+COMMENT ON TABLE raxx_detect.baselines IS 'A day of an entity, or of all entities together (entity NULL), as counts and sketches that merge. Arrays have an element for each hour of the day, 0 to 23, by the clock of the rule''s time zone.';
+COMMENT ON COLUMN raxx_detect.baselines.exposure IS 'How many cells were observed, empty ones included; of all entities together, those that held a row. A cell is a window of the rule''s length, a point, or for gaps an hour.';
+COMMENT ON COLUMN raxx_detect.baselines.rows IS 'The sum of what the cells counted.';
+COMMENT ON COLUMN raxx_detect.baselines.squares IS 'The sum of the squares of what the cells counted.';
+
+-- Days.
+
+CREATE FUNCTION raxx_detect.rule_time_zone(rule raxx_detect.rules) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(rule.params ->> 'time_zone', 'UTC')
+$$;
+COMMENT ON FUNCTION raxx_detect.rule_time_zone(raxx_detect.rules) IS 'The time zone whose days and hours a rule goes by: its parameter time_zone, or UTC.';
+
+CREATE FUNCTION raxx_detect.day_starts(rule raxx_detect.rules, day date) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT timezone(raxx_detect.rule_time_zone(rule), day::timestamp)
+$$;
+COMMENT ON FUNCTION raxx_detect.day_starts(raxx_detect.rules, date) IS 'The midnight with which a day begins in the rule''s time zone.';
+
+CREATE FUNCTION raxx_detect.takes_over(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT raxx_detect.day_starts(rule, day) + binding.lateness
+$$;
+COMMENT ON FUNCTION raxx_detect.takes_over(raxx_detect.rules, raxx_detect.source_bindings, date) IS
+'From when on the baseline of a day judges: when no row of the day before can come late any more.';
+
+CREATE FUNCTION raxx_detect.judging_day(rule raxx_detect.rules, binding raxx_detect.source_bindings, instant timestamptz) RETURNS date
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT timezone(raxx_detect.rule_time_zone(rule), raxx_detect.before(instant, binding.lateness))::date
+$$;
+COMMENT ON FUNCTION raxx_detect.judging_day(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
+'The day whose baseline, made of the days before it, judges an instant.';
+
+CREATE FUNCTION raxx_detect.baseline_length(rule raxx_detect.rules) RETURNS int
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT extract(day FROM rule.baseline_window)::int
+$$;
+COMMENT ON FUNCTION raxx_detect.baseline_length(raxx_detect.rules) IS 'How many days a rule''s baseline may span; NULL: it has none.';
+
+CREATE FUNCTION raxx_detect.baseline_first_day(rule raxx_detect.rules, source text, day date) RETURNS date
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT greatest(day - raxx_detect.baseline_length(rule),
+        -- a forged time may lie before dates begin
+        CASE WHEN s.first_event < timestamptz '4000-01-01 00:00:00+00 BC' THEN date '4000-01-01 BC'
+             ELSE timezone(raxx_detect.rule_time_zone(rule), s.first_event)::date END + 1)
+    FROM raxx_detect.baseline_starts s WHERE s.rule_id = rule.rule_id AND s.source = baseline_first_day.source
+$$;
+COMMENT ON FUNCTION raxx_detect.baseline_first_day(raxx_detect.rules, text, date) IS
+'The first of the whole days that the baseline of a day is made of. The day of the source''s first row is not whole. NULL without a row.';
+
+CREATE FUNCTION raxx_detect.baseline_is_ready(rule raxx_detect.rules, source text, day date) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(raxx_detect.baseline_first_day(rule, source, day)
+                    <= day - extract(day FROM (rule.params ->> 'baseline_ready')::interval)::int, false)
+$$;
+COMMENT ON FUNCTION raxx_detect.baseline_is_ready(raxx_detect.rules, text, date) IS
+'Whether the baseline of a day has as many whole days as the rule''s parameter baseline_ready wants.';
+
+CREATE FUNCTION raxx_detect.know_baseline_start(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    event_time name := coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
+    needed text;
+BEGIN
+    IF rule.baseline_window IS NULL
+       OR EXISTS (SELECT FROM raxx_detect.baseline_starts s WHERE s.rule_id = rule.rule_id AND s.source = binding.source) THEN
+        RETURN;
+    END IF;
+    SELECT coalesce(string_agg(format('AND t.%I IS NOT NULL', raxx_detect.role_column(binding, rule.params ->> p)), ' '), '') INTO needed
+    FROM unnest('{entity,value}'::text[]) p WHERE rule.params ? p;
+    EXECUTE format(
+        'INSERT INTO raxx_detect.baseline_starts (rule_id, source, first_event)
+         SELECT $1, $2, min(t.%1$I) FROM %2$s t WHERE t.%1$I > ''-infinity'' AND t.%1$I < ''infinity'' %3$s HAVING min(t.%1$I) IS NOT NULL',
+        event_time, binding.relation, needed)
+    USING rule.rule_id, binding.source;
+END $$;
+COMMENT ON FUNCTION raxx_detect.know_baseline_start(raxx_detect.rules, raxx_detect.source_bindings) IS
+'Notes, once, when the first row came that the rule can use: one with an entity and a value.';
+
+-- What is left out.
+
+CREATE FUNCTION raxx_detect.left_out(rule raxx_detect.rules, source text, period tstzrange,
+    OUT entity text, OUT period tstzrange)
+RETURNS SETOF record LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT f.entity, tstzrange(raxx_detect.before(lower(f.episode), coalesce((rule.params ->> 'window')::interval, '0')), upper(f.episode)) * $3
+    FROM raxx_detect.detection_findings f
+    WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
+      AND f.episode && tstzrange(lower($3), upper($3) + coalesce((rule.params ->> 'window')::interval, '0'))
+$$;
+COMMENT ON FUNCTION raxx_detect.left_out(raxx_detect.rules, text, tstzrange) IS
+'Whose rows of a period no baseline may learn, and when: those in the windows of findings that nobody has closed, or that were closed as true_positive.';
+
+CREATE FUNCTION raxx_detect.left_out_digest(rule raxx_detect.rules, source text, period tstzrange) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(md5(string_agg(md5(l.entity) || l.period::text, ',' ORDER BY md5(l.entity), l.period)), '')
+    FROM raxx_detect.left_out($1, $2, $3) l
+$$;
+COMMENT ON FUNCTION raxx_detect.left_out_digest(raxx_detect.rules, text, tstzrange) IS 'Tells whether what is left out of a period has changed; empty if nothing is.';
+
+-- Keeping.
+
+CREATE FUNCTION raxx_detect.keep_baseline_day(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    period tstzrange := tstzrange(raxx_detect.day_starts(rule, day), raxx_detect.day_starts(rule, day + 1));
+    learner regproc;
+BEGIN
+    SELECT m.learner INTO learner FROM raxx_detect.methods m WHERE m.method = rule.method;
+    DELETE FROM raxx_detect.baseline_days b WHERE b.rule_id = rule.rule_id AND b.source = binding.source AND b.day = day;
+    INSERT INTO raxx_detect.baseline_days (rule_id, source, day, version, rows, left_out, left_out_digest)
+    VALUES (rule.rule_id, binding.source, day, 1, 0, 0, raxx_detect.left_out_digest(rule, binding.source, period));
+    EXECUTE format('SELECT %s($1, $2, $3, $4)', learner) USING rule, binding, day, period;
+END $$;
+COMMENT ON FUNCTION raxx_detect.keep_baseline_day(raxx_detect.rules, raxx_detect.source_bindings, date) IS
+'Reads one day of a source and keeps it, by the learner of the rule''s method, which writes the rows of raxx_detect.baselines and completes the one of raxx_detect.baseline_days.';
+
+CREATE FUNCTION raxx_detect.keep_baseline(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted date;
+BEGIN
+    IF NOT raxx_detect.baseline_is_ready(rule, binding.source, day) THEN
+        RETURN;
+    END IF;
+    FOR wanted IN
+        SELECT d.day FROM (SELECT raxx_detect.baseline_first_day(rule, binding.source, day) + i AS day
+                           FROM generate_series(0, raxx_detect.baseline_length(rule) - 1) i) d
+        LEFT JOIN raxx_detect.baseline_days b ON b.rule_id = rule.rule_id AND b.source = binding.source AND b.day = d.day
+        WHERE d.day < day AND (b.day IS NULL OR b.version <> 1 OR b.left_out_digest <> raxx_detect.left_out_digest(rule, binding.source,
+            tstzrange(raxx_detect.day_starts(rule, d.day), raxx_detect.day_starts(rule, d.day + 1))))
+          -- A day that is not over yet, which an as_of ahead of the present asks for, is no part of any baseline.
+          AND raxx_detect.takes_over(rule, binding, d.day + 1) <= now()
+        ORDER BY d.day LOOP
+        PERFORM raxx_detect.keep_baseline_day(rule, binding, wanted);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION raxx_detect.keep_baseline(raxx_detect.rules, raxx_detect.source_bindings, date) IS
+'Sees to it that all the days that the baseline of a day is made of are kept, as findings are now. Each is read once, unless findings change.';
+
+CREATE FUNCTION raxx_detect.drop_old_baselines(rule raxx_detect.rules, source text, before date) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM raxx_detect.baseline_days b
+    WHERE b.rule_id = rule.rule_id AND b.source = drop_old_baselines.source AND b.day < before - raxx_detect.baseline_length(rule)
+$$;
+COMMENT ON FUNCTION raxx_detect.drop_old_baselines(raxx_detect.rules, text, date) IS 'Forgets the days that the baseline of a day and of later ones do not need.';
+
+-- The stretches of a run: which day's baseline judges from when on.
+
+CREATE FUNCTION raxx_detect.baseline_pieces(rule raxx_detect.rules, binding raxx_detect.source_bindings,
+    exact_from timestamptz, as_of timestamptz, OUT day date, OUT from_time timestamptz, OUT ready boolean)
+RETURNS SETOF record LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+    WITH ends AS (
+        SELECT raxx_detect.judging_day($1, $2, greatest($3, raxx_detect.before($4, interval '400 days'))) AS first_day,
+               raxx_detect.judging_day($1, $2, $4) AS last_day
+    ), days AS (
+        SELECT DISTINCT v.day FROM ends e CROSS JOIN LATERAL (VALUES (e.first_day), (e.first_day + 1), (e.last_day)) v(day)
+        WHERE v.day BETWEEN e.first_day AND e.last_day
+    )
+    SELECT d.day, CASE WHEN lag(d.day) OVER (ORDER BY d.day) IS NULL THEN '-infinity' ELSE raxx_detect.takes_over($1, $2, d.day) END,
+           raxx_detect.baseline_is_ready($1, ($2).source, d.day)
+    FROM days d ORDER BY d.day
+$$;
+COMMENT ON FUNCTION raxx_detect.baseline_pieces(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
+'The days whose baselines judge (exact_from, as_of], in order: each from from_time on. Runs are cut where a baseline takes over, so that there are at most three.';
