@@ -28,11 +28,23 @@ COMMENT ON FUNCTION raxx_detect.gap_quantiles(regclass, name, float8, timestampt
 
 -- What the rules are evaluated with: any of the methods, with a filter and the number of rows that took part.
 CREATE FUNCTION raxx_detect.episodes(method text, relation regclass, event_time name, entity name, value name, filter name,
-    patterns text[], time_window interval, threshold bigint, from_time timestamptz, to_time timestamptz,
+    patterns text[], network int[], time_window interval, threshold bigint, from_time timestamptz, to_time timestamptz,
     OUT entity text, OUT episode tstzrange, OUT peak bigint, OUT sample_size bigint)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_episodes' LANGUAGE C VOLATILE ROWS 10;
-COMMENT ON FUNCTION raxx_detect.episodes(text, regclass, name, name, name, name, text[], interval, bigint, timestamptz, timestamptz) IS
-'Episodes by method: velocity (rows), distinct (distinct values of the value column) or email_pattern (rows by the registrable domain, and by the shape at that domain, of the entity column, which holds e-mail addresses). filter: a column, or NULL for none; only rows in which it is LIKE any of patterns count. sample_size: the rows in the window that held the peak. Otherwise as raxx_detect.velocity_episodes, without the NOTICE: raxx_detect.reading() has the counts.';
+COMMENT ON FUNCTION raxx_detect.episodes(text, regclass, name, name, name, name, text[], int[], interval, bigint, timestamptz, timestamptz) IS
+'Episodes by method: velocity (rows), distinct (distinct values of the value column) or email_pattern (rows by the registrable domain, and by the shape at that domain, of the entity column, which holds e-mail addresses). filter: a column, or NULL for none; only rows in which it is LIKE any of patterns count. network: the prefix lengths of IPv4 and IPv6 by which addresses in the entity column are client networks, NULL for single addresses. sample_size: the rows in the window that held the peak. Otherwise as raxx_detect.velocity_episodes, without the NOTICE: raxx_detect.reading() has the counts.';
+
+CREATE FUNCTION raxx_detect.limited_episodes(method text, relation regclass, event_time name, entity name, value name, filter name,
+    patterns text[], network int[], time_window interval, limit_entities text[], limit_from timestamptz[], limits bigint[],
+    from_time timestamptz, to_time timestamptz, OUT entity text, OUT episode tstzrange, OUT peak bigint, OUT sample_size bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_limited_episodes' LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION raxx_detect.limited_episodes(text, regclass, name, name, name, name, text[], int[], interval, text[], timestamptz[], bigint[], timestamptz, timestamptz) IS
+'As raxx_detect.episodes, with a threshold for each entity, from a time on until the entity''s next: three arrays of one length, without NULLs (22004, 22023). Entities that have none, and times before an entity''s first, have no episodes. An episode begins with a row that finds the threshold of its time reached, and ends when a row leaves, or comes, and finds it missed.';
+
+CREATE FUNCTION raxx_detect.client_network(address inet, ipv4_prefix int, ipv6_prefix int) RETURNS text
+AS 'MODULE_PATHNAME', 'raxx_client_network' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION raxx_detect.client_network(inet, int, int) IS
+'The client network that an address is in: its first ipv4_prefix or ipv6_prefix bits, as text, 203.0.113.7 or 2001:db8:0:1::/64. An IPv4 address mapped into IPv6 (::ffff:203.0.113.7) counts as IPv4; an address with a shorter netmask keeps it. NULL arguments give NULL; 22023 for a prefix length out of range.';
 
 CREATE FUNCTION raxx_detect.reading(OUT rows_read bigint, OUT null_rows bigint, OUT infinite_times bigint)
 RETURNS record AS 'MODULE_PATHNAME', 'raxx_reading' LANGUAGE C VOLATILE;

@@ -15,7 +15,7 @@ DECLARE
 BEGIN
     FOR e IN SELECT * FROM raxx_detect.episodes(method, binding.relation, binding.columns ->> 'event_time', entity_column,
             value_column, CASE WHEN globs IS NULL THEN NULL ELSE value_column END, raxx_detect.like_patterns(globs),
-            window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) LOOP
+            NULL, window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;  -- settled by an earlier run
         number := number + 1;
         RETURN NEXT (e.entity, e.episode, severity, e.peak::float8, threshold::float8, unit, NULL::float8, 'threshold',

@@ -80,7 +80,7 @@ DECLARE
 BEGIN
     FOR e IN SELECT x.*, strpos(x.entity, '@') > 0 AS is_shape, split_part(x.entity, '@', -1) AS domain
              FROM raxx_detect.episodes('email_pattern', binding.relation, binding.columns ->> 'event_time', email_column,
-                NULL, NULL, NULL, window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) x LOOP
+                NULL, NULL, NULL, NULL, window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) x LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;
         CONTINUE WHEN e.is_shape <> EXISTS (SELECT FROM raxx_detect.free_mail_domains d WHERE d.domain = e.domain);
         number := number + 1;

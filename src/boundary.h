@@ -44,16 +44,26 @@ enum class Method { velocity, distinct, email_pattern, gaps, gap_quantiles };
 // How the rows arrive. by_key: grouped by key, by time within one key.
 enum class Order { by_time, by_key, none };
 
+// For each key, from when on, how many: in any order. Before its first time, and if it has none, a key needs more
+// than there can be. An episode begins only with a row.
+struct KeyLimits {
+    uint32_t count;
+    const Bytes* keys;
+    const Time* from;
+    const int64_t* limits;
+};
+
 struct Spec {
     Method method;
     Order order;
-    bool check_order;     // the order by_time is only presumed: Status::reread at the first row out of it
-    Time window;          // velocity, distinct, email_pattern: the sliding window; gaps: report what is longer
-    int64_t threshold;    // velocity, distinct, email_pattern: at least so many
-    double quantile;      // gap_quantiles: which, in [0, 1]
-    size_t memory_limit;  // bytes the evaluation may hold before it gives up (Status::reread or an error)
-    uint64_t seed;        // keys the hash tables, so that nobody can choose colliding entities
-    bool (*stop)();       // asked now and then while sorting; may be null
+    bool check_order;         // the order by_time is only presumed: Status::reread at the first row out of it
+    Time window;              // velocity, distinct, email_pattern: the sliding window; gaps: report what is longer
+    int64_t threshold;        // velocity, distinct, email_pattern: at least so many
+    const KeyLimits* limits;  // by_time or none: instead of the threshold; only read by evaluation_create
+    double quantile;          // gap_quantiles: which, in [0, 1]
+    size_t memory_limit;      // bytes the evaluation may hold before it gives up (Status::reread or an error)
+    uint64_t seed;            // keys the hash tables, so that nobody can choose colliding entities
+    bool (*stop)();           // asked now and then while sorting; may be null
 };
 
 // Rows as columns. keys: not for gaps; values: only for distinct. Times are finite.

@@ -7,8 +7,7 @@
 
 namespace raxx {
 
-Distinct::Distinct(const Spec& spec)
-    : window_(spec.window), stop_(spec.stop), keys_(spec.seed, spec.threshold), pairs_(spec.seed) {}
+Distinct::Distinct(const Spec& spec) : window_(spec.window), stop_(spec.stop), keys_(spec), pairs_(spec.seed) {}
 
 Status Distinct::add(const Rows& rows) {
     KeyTable<Level>& table = keys_.table();

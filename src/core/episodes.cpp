@@ -36,9 +36,6 @@ void EpisodeLog::sort(bool (*stop)()) {
     });
 }
 
-EpisodeTracker::EpisodeTracker(int64_t threshold)
-    : threshold_(static_cast<uint32_t>(std::min<int64_t>(threshold, UINT32_MAX))), open_(1) {}
-
 void EpisodeTracker::open(Level& state, Time time) {
     if (free_.empty()) {
         open_.emplace_back();
@@ -53,10 +50,13 @@ void EpisodeTracker::arrive_in_episode(Level& state, Time time, Bytes key) {
     Open& episode = open_[state.episode];
     if (episode.end != kStillOpen && episode.end < time) {
         finish(state, key);
-        if (state.level >= threshold_) open(state, time);
+        if (state.level >= state.limit) open(state, time);
         return;
     }
-    if (state.level < threshold_) return;
+    if (state.level < state.limit) {  // before this instant's other rows, or by a limit that has risen
+        fall(state, time);
+        return;
+    }
     episode.end = kStillOpen;
     if (state.level > episode.peak || (state.level == episode.peak && state.rows > episode.rows)) {
         episode.peak = state.level;

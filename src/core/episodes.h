@@ -18,6 +18,7 @@ struct Level {
     uint32_t level = 0;    // what is compared with the threshold
     uint32_t rows = 0;     // rows in the window
     uint32_t episode = 0;  // which open episode, 0 for none
+    uint32_t limit = 0;    // what the level is compared with; 0: not known yet
     bool idle() const { return rows == 0 && episode == 0; }
 };
 
@@ -43,12 +44,12 @@ class EpisodeLog {
 
 class EpisodeTracker {
   public:
-    explicit EpisodeTracker(int64_t threshold);
+    EpisodeTracker() : open_(1) {}
 
     // A row of `key` came at `time`; `state` counts it already.
     void arrive(Level& state, Time time, Bytes key) {
         if (state.episode == 0) {
-            if (state.level >= threshold_) open(state, time);
+            if (state.level >= state.limit) open(state, time);
         } else {
             arrive_in_episode(state, time, key);
         }
@@ -56,7 +57,7 @@ class EpisodeTracker {
 
     // Rows left the window at `time`; `state` has lost them already.
     void leave(Level& state, Time time) {
-        if (state.episode != 0 && state.level < threshold_) fall(state, time);
+        if (state.episode != 0 && state.level < state.limit) fall(state, time);
     }
 
     // Whether the key is out of the window and its episode certainly over at `time`.
@@ -88,7 +89,6 @@ class EpisodeTracker {
     void fall(Level& state, Time time);
     void finish(Level& state, Bytes key);
 
-    uint32_t threshold_;
     std::vector<Open> open_;  // [0] is not used
     std::vector<uint32_t> free_;
     EpisodeLog log_;

@@ -70,7 +70,7 @@ std::unique_ptr<Evaluation> make_by_time(const Spec& spec) {
 }
 
 std::unique_ptr<Evaluation> make(const Spec& spec) {
-    if (spec.order == Order::by_key && spec.method == Method::velocity)
+    if (spec.order == Order::by_key && spec.method == Method::velocity && spec.limits == nullptr)
         return std::make_unique<VelocityByKey>(spec);
     auto by_time = make_by_time(spec);
     if (spec.order == Order::by_time) return by_time;

@@ -7,8 +7,7 @@
 
 namespace raxx {
 
-VelocityByTime::VelocityByTime(const Spec& spec)
-    : window_(spec.window), stop_(spec.stop), keys_(spec.seed, spec.threshold) {}
+VelocityByTime::VelocityByTime(const Spec& spec) : window_(spec.window), stop_(spec.stop), keys_(spec) {}
 
 Status VelocityByTime::add(const Rows& rows) {
     KeyTable<Level>& table = keys_.table();
@@ -65,7 +64,9 @@ void VelocityByTime::leave_front() {
     keys_.leave(row.id, later(row.time, window_));
 }
 
-VelocityByKey::VelocityByKey(const Spec& spec) : window_(spec.window), stop_(spec.stop), tracker_(spec.threshold) {}
+VelocityByKey::VelocityByKey(const Spec& spec) : window_(spec.window), stop_(spec.stop) {
+    state_.limit = Limits(spec).of({nullptr, 0});
+}
 
 Status VelocityByKey::add(const Rows& rows) {
     for (uint32_t i = 0; i < rows.count; ++i) {

@@ -8,18 +8,25 @@
 
 #include "core/episodes.h"
 #include "core/key_table.h"
+#include "core/limits.h"
 
 namespace raxx {
 
 class WindowKeys {
   public:
-    WindowKeys(uint64_t seed, int64_t threshold) : table_(seed), tracker_(threshold) {}
+    explicit WindowKeys(const Spec& spec) : limits_(spec), table_(spec.seed) {}
 
     KeyTable<Level>& table() { return table_; }
     Level& operator[](uint32_t id) { return table_[id]; }
 
-    void arrive(uint32_t id, Time time, Bytes key) { tracker_.arrive(table_[id], time, key); }
+    void arrive(uint32_t id, Time time, Bytes key) {
+        follow_limits(time);
+        Level& state = table_[id];
+        if (state.limit == 0) state.limit = limits_.of(key);
+        tracker_.arrive(state, time, key);
+    }
     void leave(uint32_t id, Time time) {
+        follow_limits(time);
         Level& state = table_[id];
         tracker_.leave(state, time);
         if (state.rows != 0) return;
@@ -51,9 +58,17 @@ class WindowKeys {
     }
 
     Episodes episodes() const { return tracker_.log().view(); }
-    size_t memory() const { return table_.memory() + tracker_.memory() + lingering_.capacity() * sizeof(uint32_t); }
+    size_t memory() const {
+        return limits_.memory() + table_.memory() + tracker_.memory() + lingering_.capacity() * sizeof(uint32_t);
+    }
 
   private:
+    void follow_limits(Time time) {
+        if (!limits_.advance(time)) return;
+        table_.for_each([this](uint32_t id) { table_[id].limit = limits_.of(table_.key(id)); });
+    }
+
+    Limits limits_;
     KeyTable<Level> table_;
     EpisodeTracker tracker_;
     std::vector<uint32_t> lingering_;

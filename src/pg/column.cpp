@@ -98,6 +98,11 @@ Bytes bytes_of(Column& column, Datum value) {
             return {reinterpret_cast<const unsigned char*>(VARDATA_ANY(varlena)),
                     static_cast<uint32_t>(VARSIZE_ANY_EXHDR(varlena))};
         }
+        case Image::network: {
+            auto* image = static_cast<NetworkImage*>(palloc(sizeof(NetworkImage)));
+            *image = network_of(value, column.prefixes);
+            return {image->bytes, image->size};
+        }
         case Image::by_output:
         case Image::none:
             break;
@@ -106,8 +111,27 @@ Bytes bytes_of(Column& column, Datum value) {
     return {reinterpret_cast<const unsigned char*>(text), static_cast<uint32_t>(strlen(text))};
 }
 
+Bytes bytes_of_text(Column& column, text* value) {
+    const Bytes as_it_is = {reinterpret_cast<const unsigned char*>(VARDATA_ANY(value)),
+                            static_cast<uint32_t>(VARSIZE_ANY_EXHDR(value))};
+    if (column.image == Image::text || column.image == Image::by_output || column.image == Image::none)
+        return as_it_is;
+    Oid input = InvalidOid;
+    Oid argument = InvalidOid;
+    getTypeInputInfo(column.type, &input, &argument);
+    return bytes_of(column, OidInputFunctionCall(input, text_to_cstring(value), argument, -1));
+}
+
+void see_networks(Column& column, Prefixes prefixes) {
+    if (column.type != INETOID && column.type != CIDROID) return;
+    column.image = Image::network;
+    column.prefixes = prefixes;
+}
+
 Datum text_of(Column& column, Bytes bytes) {
     const char* data = reinterpret_cast<const char*>(bytes.data);
+    if (column.image == Image::network)
+        return PointerGetDatum(cstring_to_text(network_text(bytes.data, bytes.size)));
     if (column.image == Image::text || column.image == Image::by_output || column.image == Image::none) {
         return PointerGetDatum(cstring_to_text_with_len(data, static_cast<int>(bytes.size)));
     }
@@ -125,7 +149,7 @@ Datum text_of(Column& column, Bytes bytes) {
 }
 
 bool groups_entities(const Column& column) {
-    return column.image != Image::by_output &&
+    return column.image != Image::by_output && column.image != Image::network &&
            (!OidIsValid(column.collation) || get_collation_isdeterministic(column.collation));
 }
 

@@ -4,11 +4,12 @@
 // equal exactly when the text is, the image itself is used, which saves an output function per row.
 #pragma once
 
+#include "pg/network.h"
 #include "pg/pg.h"
 
 namespace raxx {
 
-enum class Image { none, by_value, fixed, varlena, text, by_output };
+enum class Image { none, by_value, fixed, varlena, text, network, by_output };
 
 struct Column {
     AttrNumber number;
@@ -16,6 +17,7 @@ struct Column {
     Oid collation;
     Image image;
     int16 length;
+    Prefixes prefixes;  // of Image::network
     FmgrInfo output;
 };
 
@@ -27,6 +29,12 @@ Column find_time_column(Relation relation, const char* name);
 
 // The bytes of a value. They live as long as the value, or in the current memory context.
 Bytes bytes_of(Column& column, Datum value);
+
+// The bytes of a value of which the text is given.
+Bytes bytes_of_text(Column& column, text* value);
+
+// From now on, addresses of the column count as the client networks they are in; other types stay as they are.
+void see_networks(Column& column, Prefixes prefixes);
 
 // The text of such bytes, as a text datum.
 Datum text_of(Column& column, Bytes bytes);

@@ -9,7 +9,7 @@ namespace {
 
 // Where the shared arguments stand; -1: the function has no such argument.
 struct Arguments {
-    int relation, time, key, value, filter, patterns, window, threshold, from, to;
+    int relation, time, key, value, filter, patterns, network, window, threshold, limits, from, to;
 };
 
 const char* name_argument(FunctionCallInfo fcinfo, int number, const char* name) {
@@ -44,6 +44,64 @@ int64 threshold_argument(FunctionCallInfo fcinfo, int number) {
                         errhint("A threshold of 1 finds every time at which there was anything at all.")));
     }
     return threshold;
+}
+
+void network_argument(FunctionCallInfo fcinfo, int number, Column* key) {
+    if (number < 0 || PG_ARGISNULL(number)) return;
+    ArrayType* array = PG_GETARG_ARRAYTYPE_P(number);
+    const auto* lengths = reinterpret_cast<const int32*>(ARR_DATA_PTR(array));
+    if (ARR_NDIM(array) != 1 || ARR_DIMS(array)[0] != 2 || ARR_HASNULL(array) || lengths[0] < 0 ||
+        lengths[0] > 32 || lengths[1] < 0 || lengths[1] > 128) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("network must be two prefix lengths"),
+                        errdetail("The first is of IPv4, 0 to 32; the second of IPv6, 0 to 128."),
+                        errhint("Single addresses and networks of 64 bits are '{32,64}'.")));
+    }
+    see_networks(*key, {lengths[0], lengths[1]});
+}
+
+struct Elements {
+    Datum* values;
+    int count;
+};
+
+Elements elements_argument(FunctionCallInfo fcinfo, int number, const char* name, Oid type, int length,
+                           bool by_value, char align) {
+    require_argument(fcinfo, number, name);
+    ArrayType* array = PG_GETARG_ARRAYTYPE_P(number);
+    Elements elements = {};
+    if (array_contains_nulls(array)) {
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not hold NULL", name),
+                        errdetail("One of the elements is NULL."), errhint("Leave it out.")));
+    }
+    deconstruct_array(array, type, length, by_value, align, &elements.values, nullptr, &elements.count);
+    return elements;
+}
+
+// Limits as three arrays: entities, from when on, how many.
+KeyLimits* limits_argument(FunctionCallInfo fcinfo, int first, Column* key) {
+    const Elements entities = elements_argument(fcinfo, first, "limit_entities", TEXTOID, -1, false, TYPALIGN_INT);
+    const Elements from = elements_argument(fcinfo, first + 1, "limit_from", TIMESTAMPTZOID, sizeof(TimestampTz),
+                                            FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+    const Elements limits =
+        elements_argument(fcinfo, first + 2, "limits", INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+    if (entities.count != from.count || entities.count != limits.count) {
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("limits must be arrays of the same length"),
+                 errdetail("They have %d, %d and %d elements.", entities.count, from.count, limits.count),
+                 errhint("Give an entity, a time and a number for each limit.")));
+    }
+    const auto count = static_cast<Size>(Max(entities.count, 1));
+    auto* keys = static_cast<Bytes*>(palloc(count * sizeof(Bytes)));
+    auto* times = static_cast<Time*>(palloc(count * sizeof(Time)));
+    auto* numbers = static_cast<int64_t*>(palloc(count * sizeof(int64_t)));
+    for (int i = 0; i < entities.count; ++i) {
+        keys[i] = bytes_of_text(*key, DatumGetTextPP(entities.values[i]));
+        times[i] = DatumGetTimestampTz(from.values[i]);
+        numbers[i] = DatumGetInt64(limits.values[i]);
+    }
+    auto* result = static_cast<KeyLimits*>(palloc(sizeof(KeyLimits)));
+    *result = {static_cast<uint32_t>(entities.count), keys, times, numbers};
+    return result;
 }
 
 ArrayType* patterns_argument(FunctionCallInfo fcinfo, int filter, int patterns) {
@@ -100,7 +158,7 @@ Datum run_episodes(FunctionCallInfo fcinfo, Method method, const Arguments& at, 
     Spec spec = {};
     spec.method = method;
     spec.window = positive_interval(fcinfo, at.window, "time_window");
-    spec.threshold = threshold_argument(fcinfo, at.threshold);
+    if (at.threshold >= 0) spec.threshold = threshold_argument(fcinfo, at.threshold);
     const TimeRange range = range_arguments(fcinfo, at.from, at.to);
     ArrayType* patterns = patterns_argument(fcinfo, at.filter, at.patterns);
     SourceColumns columns =
@@ -108,6 +166,8 @@ Datum run_episodes(FunctionCallInfo fcinfo, Method method, const Arguments& at, 
                             name_argument(fcinfo, at.key, "entity"),
                             method == Method::distinct ? name_argument(fcinfo, at.value, "value") : nullptr,
                             optional_name(fcinfo, at.filter));
+    network_argument(fcinfo, at.network, &columns.key);
+    if (at.limits >= 0) spec.limits = limits_argument(fcinfo, at.limits, &columns.key);
     const Reading before = session_reading();
     // Patterns are found in the text of an address and are texts themselves, whatever type the column has.
     if (method == Method::email_pattern && columns.key.image != Image::text) columns.key.image = Image::by_output;
@@ -149,18 +209,24 @@ using namespace raxx;
 
 // velocity_episodes(relation, event_time, entity, time_window, threshold, from_time, to_time)
 RAXX_FUNCTION(raxx_velocity_episodes) {
-    return run_episodes(fcinfo, Method::velocity, {0, 1, 2, -1, -1, -1, 3, 4, 5, 6}, true);
+    return run_episodes(fcinfo, Method::velocity, {0, 1, 2, -1, -1, -1, -1, 3, 4, -1, 5, 6}, true);
 }
 
 // distinct_episodes(relation, event_time, entity, value, time_window, threshold, from_time, to_time)
 RAXX_FUNCTION(raxx_distinct_episodes) {
-    return run_episodes(fcinfo, Method::distinct, {0, 1, 2, 3, -1, -1, 4, 5, 6, 7}, true);
+    return run_episodes(fcinfo, Method::distinct, {0, 1, 2, 3, -1, -1, -1, 4, 5, -1, 6, 7}, true);
 }
 
-// episodes(method, relation, event_time, entity, value, filter, patterns, time_window, threshold, from_time,
-// to_time)
+// episodes(method, relation, event_time, entity, value, filter, patterns, network, time_window, threshold,
+// from_time, to_time)
 RAXX_FUNCTION(raxx_episodes) {
-    return run_episodes(fcinfo, method_argument(fcinfo, 0), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, false);
+    return run_episodes(fcinfo, method_argument(fcinfo, 0), {1, 2, 3, 4, 5, 6, 7, 8, 9, -1, 10, 11}, false);
+}
+
+// limited_episodes(method, relation, event_time, entity, value, filter, patterns, network, time_window,
+// limit_entities, limit_from, limits, from_time, to_time)
+RAXX_FUNCTION(raxx_limited_episodes) {
+    return run_episodes(fcinfo, method_argument(fcinfo, 0), {1, 2, 3, 4, 5, 6, 7, 8, -1, 9, 12, 13}, false);
 }
 
 // gaps(relation, event_time, longer_than, from_time, to_time)

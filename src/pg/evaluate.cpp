@@ -66,7 +66,8 @@ void run(const SourceQuery& query, Receiver* receiver, TimeRange range, ArrayTyp
 // could not be used in the order they came. SPI leaves its own memory context behind, hence the switch.
 Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns,
                     Effort* effort) {
-    const SourceQuery query = source_query(columns, range, spec.method == Method::velocity, *effort);
+    const SourceQuery query =
+        source_query(columns, range, spec.method == Method::velocity && spec.limits == nullptr, *effort);
     *effort = query.effort == Effort::presume ? Effort::index : Effort::sort;
     spec.order = query.order;
     spec.check_order = query.effort == Effort::presume;

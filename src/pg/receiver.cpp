@@ -58,6 +58,10 @@ Bytes take(Receiver* receiver, Column* column, Datum value) {
     if (column->image == Image::by_value) {
         return keep(receiver, {reinterpret_cast<const unsigned char*>(&value), sizeof value});
     }
+    if (column->image == Image::network && !VARATT_IS_EXTENDED(varlena)) {
+        const NetworkImage image = network_of(value, column->prefixes);
+        return keep(receiver, {image.bytes, image.size});
+    }
     MemoryContext caller = MemoryContextSwitchTo(receiver->scratch);
     const Bytes bytes = keep(receiver, bytes_of(*column, value));
     MemoryContextSwitchTo(caller);

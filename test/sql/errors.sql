@@ -146,11 +146,11 @@ SELECT refused(format('SELECT * FROM raxx_detect.gaps(%s)',
      FROM unnest('{signups,at,1 minute,-infinity,infinity}'::text[]) WITH ORDINALITY a(argument, position))))
 FROM generate_series(1, 5) missing;
 SELECT refused($$ SELECT * FROM raxx_detect.gap_quantiles('signups', 'at', NULL, '-infinity', 'infinity') $$);
-SELECT refused($$ SELECT * FROM raxx_detect.episodes(NULL, 'signups', 'at', 'email', NULL, NULL, NULL, '1 minute', 1, '-infinity', 'infinity') $$);
-SELECT refused($$ SELECT * FROM raxx_detect.episodes('speed', 'signups', 'at', 'email', NULL, NULL, NULL, '1 minute', 1, '-infinity', 'infinity') $$);
-SELECT refused($$ SELECT * FROM raxx_detect.episodes('distinct', 'signups', 'at', 'email', NULL, NULL, NULL, '1 minute', 1, '-infinity', 'infinity') $$);
-SELECT refused($$ SELECT * FROM raxx_detect.episodes('velocity', 'signups', 'at', 'email', NULL, 'origin', NULL, '1 minute', 1, '-infinity', 'infinity') $$);
-SELECT refused($$ SELECT * FROM raxx_detect.episodes('velocity', 'signups', 'at', 'email', NULL, 'nothing', '{x}', '1 minute', 1, '-infinity', 'infinity') $$);
+SELECT refused($$ SELECT * FROM raxx_detect.episodes(NULL, 'signups', 'at', 'email', NULL, NULL, NULL, NULL, '1 minute', 1, '-infinity', 'infinity') $$);
+SELECT refused($$ SELECT * FROM raxx_detect.episodes('speed', 'signups', 'at', 'email', NULL, NULL, NULL, NULL, '1 minute', 1, '-infinity', 'infinity') $$);
+SELECT refused($$ SELECT * FROM raxx_detect.episodes('distinct', 'signups', 'at', 'email', NULL, NULL, NULL, NULL, '1 minute', 1, '-infinity', 'infinity') $$);
+SELECT refused($$ SELECT * FROM raxx_detect.episodes('velocity', 'signups', 'at', 'email', NULL, 'origin', NULL, NULL, '1 minute', 1, '-infinity', 'infinity') $$);
+SELECT refused($$ SELECT * FROM raxx_detect.episodes('velocity', 'signups', 'at', 'email', NULL, 'nothing', '{x}', NULL, '1 minute', 1, '-infinity', 'infinity') $$);
 
 -- ---- methods: a window that does not fit the memory; a setting that does not exist ----------------------------------
 SET raxx_detect.memory_limit = '16MB';
@@ -241,7 +241,7 @@ SELECT refused_to_stranger($$ SELECT raxx_detect.bind_source('waitlist_signups',
 -- Some columns are not enough, and the missing one is named.
 GRANT SELECT (at, email) ON signups TO regress_raxx_stranger;
 SELECT refused_to_stranger($$ SELECT * FROM raxx_detect.distinct_episodes('signups', 'at', 'email', 'origin', '1 minute', 1, '-infinity', 'infinity') $$);
-SELECT refused_to_stranger($$ SELECT * FROM raxx_detect.episodes('velocity', 'signups', 'at', 'email', NULL, 'origin', '{h%}', '1 minute', 1, '-infinity', 'infinity') $$);
+SELECT refused_to_stranger($$ SELECT * FROM raxx_detect.episodes('velocity', 'signups', 'at', 'email', NULL, 'origin', '{h%}', NULL, '1 minute', 1, '-infinity', 'infinity') $$);
 SELECT refused_to_stranger($$ SELECT raxx_detect.bind_source('waitlist_signups', 'signups', '{"event_time": "at"}') $$);
 -- A table in a schema that is closed; a view that its owner may read and the caller may not.
 CREATE SCHEMA hidden;

@@ -14,7 +14,7 @@ namespace raxx::test {
 namespace {
 
 Spec spec_of(Method method, Order order, Time window, int64_t threshold) {
-    return {method, order, false, window, threshold, 0.999, size_t{1} << 30, 0x5eed, nullptr};
+    return {method, order, false, window, threshold, nullptr, 0.999, size_t{1} << 30, 0x5eed, nullptr};
 }
 
 struct Window {
@@ -120,7 +120,7 @@ TEST(Evaluation, MemoryFollowsTheWindowAndNotTheStream) {
     for (const Method method : {Method::velocity, Method::distinct}) {
         Error error{};
         Evaluation* evaluation =
-            evaluation_create({method, Order::by_time, false, 1000, 3, 0, size_t{4} << 20, 1, nullptr}, &error);
+            evaluation_create({method, Order::by_time, false, 1000, 3, nullptr, 0, size_t{4} << 20, 1, nullptr}, &error);
         for (int batch = 0; batch < 250; ++batch) {
             std::vector<Time> times;
             std::vector<std::string> names;
@@ -203,7 +203,7 @@ TEST(Evaluation, LetsGoOfManyRowsInSteps) {
 TEST(Evaluation, SaysSoWhenTheWindowDoesNotFitTheMemoryLimit) {
     Error error{};
     Evaluation* evaluation =
-        evaluation_create({Method::velocity, Order::by_time, false, kInfinity, 3, 0, 100'000, 1, nullptr}, &error);
+        evaluation_create({Method::velocity, Order::by_time, false, kInfinity, 3, nullptr, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
     EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::failed);
@@ -236,7 +236,7 @@ TEST(Evaluation, AsksForOrderedRowsWhenThePresumedOrderDoesNotHold) {
 TEST(Evaluation, AsksForOrderedRowsWhenUnorderedOnesDoNotFit) {
     Error error{};
     Evaluation* evaluation =
-        evaluation_create({Method::velocity, Order::none, false, 10, 3, 0, 100'000, 1, nullptr}, &error);
+        evaluation_create({Method::velocity, Order::none, false, 10, 3, nullptr, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
     EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::reread);
