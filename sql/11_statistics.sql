@@ -15,6 +15,11 @@ AS 'MODULE_PATHNAME', 'raxx_negative_binomial_upper_tail' LANGUAGE C IMMUTABLE S
 COMMENT ON FUNCTION raxx_detect.negative_binomial_upper_tail(bigint, float8, float8) IS
 'P(X >= k) of a negative binomial distribution with this mean and variance, for counts more scattered than Poisson''s: I_x(k, r) with r = mean^2 / (variance - mean), x = 1 - mean / variance. A variance equal to the mean is Poisson. Error 22023 for a variance below the mean.';
 
+CREATE FUNCTION raxx_detect.critical_count(mean float8, variance float8, tail float8) RETURNS bigint
+AS 'MODULE_PATHNAME', 'raxx_critical_count' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION raxx_detect.critical_count(float8, float8, float8) IS
+'What a count must reach to be this unlikely: the smallest k >= 0 with P(X >= k) <= tail, where X is negative binomial of this mean and variance, or Poisson where the variance is at most the mean. Means up to 1e9; the answer stops at 2^53, which stands for a count that is never reached. Error 22023 unless mean and variance are finite, mean is not negative and tail is above 0 and at most 1.';
+
 CREATE FUNCTION raxx_detect.normal_upper_tail(z float8) RETURNS float8
 AS 'MODULE_PATHNAME', 'raxx_normal_upper_tail' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION raxx_detect.normal_upper_tail(float8) IS

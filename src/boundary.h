@@ -112,6 +112,9 @@ Status negative_binomial_upper_tail(int64_t k, double mean, double variance, dou
 Status normal_upper_tail(double z, double* result, Error* error) noexcept;
 Status chi_squared_upper_tail(double x, double df, double* result, Error* error) noexcept;
 
+// The smallest k >= 0 with P(X >= k) <= tail.
+Status critical_count(double mean, double variance, double tail, int64_t* result, Error* error) noexcept;
+
 struct KsResult {
     double d;
     double p_value;
@@ -130,6 +133,63 @@ struct BenfordResult {
 
 // counts[0] is the number of values whose first significant digit is 1. n = 0 gives NaN statistics.
 Status benford(const int64_t counts[9], BenfordResult* result, Error* error) noexcept;
+
+// ---- quantile sketches (quantile_sketch.h) ---------------------------------------------------------------------
+
+// As it is stored: the keys ascend, the counts are positive and add up to `count`. Without a value min and max are
+// 0.
+struct Sketch {
+    int64_t count;
+    double min;
+    double max;
+    uint32_t buckets;
+    int32_t* keys;
+    int64_t* counts;
+};
+constexpr uint8_t kSketchVersion = 1;
+
+// As it is filled: a hash table, at most three quarters full. A free slot has the count 0.
+struct SketchSlot {
+    int64_t count;
+    int32_t key;
+};
+struct SketchTable {
+    int64_t count;
+    double min;
+    double max;
+    uint32_t buckets;
+    uint32_t bits;        // there are 2^bits slots, at least 2
+    uint64_t multiplier;  // of the hash: odd, and not to be guessed
+    SketchSlot* slots;
+};
+
+// How many bits a table for so many buckets needs, and the largest number of buckets for so many bits.
+uint32_t sketch_table_bits(uint64_t buckets) noexcept;
+constexpr uint64_t sketch_table_room(uint32_t bits) noexcept { return (uint64_t{3} << bits) / 4; }
+// Moves to other slots, which are all free and enough.
+void sketch_table_move(SketchTable* table, SketchSlot* slots, uint32_t bits) noexcept;
+// Both need room for what is new, and fail, changing nothing, only when the count exceeds 64 bits. NaN is ignored.
+Status sketch_table_add(SketchTable* table, double value, Error* error) noexcept;
+Status sketch_table_merge(SketchTable* table, const Sketch& other, Error* error) noexcept;
+// The arrays of the sketch have room for the table's buckets.
+void sketch_from_table(const SketchTable& table, Sketch* sketch) noexcept;
+
+// Without a value in the sketch the arguments are checked, and the result means nothing.
+Status sketch_quantile(const Sketch& sketch, double q, double* result, Error* error) noexcept;
+Status sketch_share_above(const Sketch& sketch, double x, double* result, Error* error) noexcept;
+
+Status sketch_ks_test(const Sketch& x, const Sketch& y, KsResult* result, Error* error) noexcept;
+
+// Text and bytes on the wire (sketch_format.cpp). Reading checks everything; the arrays of the sketch have room for
+// as many buckets as the first function of the two says.
+size_t sketch_text_limit(const Sketch& sketch) noexcept;  // at most so many characters, and a zero
+void sketch_to_text(const Sketch& sketch, char* text) noexcept;
+uint32_t sketch_text_buckets(Bytes text) noexcept;
+Status sketch_from_text(Bytes text, Sketch* sketch, Error* error) noexcept;
+size_t sketch_wire_size(const Sketch& sketch) noexcept;
+void sketch_to_wire(const Sketch& sketch, unsigned char* wire) noexcept;
+uint32_t sketch_wire_buckets(Bytes wire) noexcept;
+Status sketch_from_wire(Bytes wire, Sketch* sketch, Error* error) noexcept;
 
 // ---- e-mail patterns (email_pattern.h) -----------------------------------------------------------------------
 

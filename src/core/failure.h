@@ -14,6 +14,9 @@ namespace raxx {
 
 namespace sqlstate {
 constexpr const char* kInvalidParameter = "22023";  // invalid_parameter_value
+constexpr const char* kOutOfRange = "22003";        // numeric_value_out_of_range
+constexpr const char* kInvalidText = "22P02";       // invalid_text_representation
+constexpr const char* kInvalidBinary = "22P03";     // invalid_binary_representation
 constexpr const char* kOutOfMemory = "53200";       // out_of_memory
 constexpr const char* kLimitExceeded = "54000";     // program_limit_exceeded
 constexpr const char* kInternal = "XX000";          // internal_error

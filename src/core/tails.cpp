@@ -288,6 +288,30 @@ double negative_binomial_tail(int64_t k, double mean, double variance) {
     return probability(1 - negative_binomial_below(x, least - 1));
 }
 
+int64_t count_at_tail(double mean, double variance, double tail) {
+    check_mean(mean);
+    constexpr int64_t kMost = int64_t{1} << 53;
+    if (!std::isfinite(variance)) refuse("variance", text(variance), "A variance is finite.");
+    if (!(tail > 0 && tail <= 1)) refuse("tail", text(tail), "A tail is a probability above 0 and at most 1.");
+    if (tail == 1) return 0;
+    const double scattered = std::max(mean, variance);
+    const auto rare = [=](int64_t k) { return negative_binomial_tail(k, mean, scattered) <= tail; };
+    // P(X >= common) > tail throughout. From the mean on up in doubling steps, the first of a standard deviation.
+    int64_t common = 0;
+    int64_t candidate = static_cast<int64_t>(std::min(mean, 0x1p53 - 1)) + 1;
+    auto step = static_cast<int64_t>(std::clamp(std::sqrt(scattered), 1.0, 0x1p52));
+    while (candidate < kMost && !rare(candidate)) {
+        common = candidate;
+        candidate = step < kMost - candidate ? candidate + step : kMost;
+        step = std::min(2 * step, kMost);
+    }
+    while (candidate - common > 1) {
+        const int64_t middle = common + (candidate - common) / 2;
+        (rare(middle) ? candidate : common) = middle;
+    }
+    return candidate;
+}
+
 double normal_tail(double z) {
     if (std::isnan(z)) refuse("z", text(z), "A z is a number of standard deviations.");
     return probability(std::erfc(static_cast<Real>(z) / std::numbers::sqrt2_v<Real>) / 2);
@@ -326,6 +350,13 @@ Status negative_binomial_upper_tail(int64_t k, double mean, double variance, dou
                                     Error* error) noexcept {
     return guarded(error, [&] {
         *result = negative_binomial_tail(k, mean, variance);
+        return Status::ok;
+    });
+}
+
+Status critical_count(double mean, double variance, double tail, int64_t* result, Error* error) noexcept {
+    return guarded(error, [&] {
+        *result = count_at_tail(mean, variance, tail);
         return Status::ok;
     });
 }

@@ -18,6 +18,11 @@ double binomial_tail(int64_t k, int64_t n, double p);
 // Poisson's.
 double negative_binomial_tail(int64_t k, double mean, double variance);
 
+// The smallest k >= 0 with P(X >= k) <= tail, of the negative binomial distribution or, where the variance is at
+// most the mean, of Poisson's: what a count must reach to be that unlikely. Means up to 1e9; the answer stops at
+// 2^53.
+int64_t count_at_tail(double mean, double variance, double tail);
+
 double normal_tail(double z);
 double chi_squared_tail(double x, double df);
 

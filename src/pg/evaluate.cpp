@@ -2,9 +2,9 @@
 
 #include "pg/errors.h"
 #include "pg/receiver.h"
+#include "pg/seed.h"
 
 extern "C" {
-#include "common/pg_prng.h"
 #include "nodes/params.h"
 #include "storage/proc.h"
 }
@@ -14,12 +14,6 @@ namespace {
 
 int memory_limit_mb = 1024;
 Reading reading;
-
-uint64_t hash_seed() {
-    static uint64_t seed = 0;
-    if (seed == 0 && !pg_strong_random(&seed, sizeof seed)) seed = pg_prng_uint64(&pg_global_prng_state);
-    return seed;
-}
 
 // Frees the evaluation when its memory context goes, be it after an error or a cancel.
 void free_evaluation(void* evaluation) { evaluation_free(static_cast<Evaluation*>(evaluation)); }

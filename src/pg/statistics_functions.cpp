@@ -1,6 +1,7 @@
 // The statistics as SQL functions: tail probabilities, ks_test and the benford aggregate.
 #include "pg/errors.h"
 #include "pg/pg.h"
+#include "pg/results.h"
 
 extern "C" {
 #include "utils/numeric.h"
@@ -15,14 +16,6 @@ constexpr int kPlaces = 10;
 Datum return_probability(Status status, double value, const Error& error) {
     check(status, error);
     return Float8GetDatum(value);
-}
-
-Datum return_row(FunctionCallInfo fcinfo, Datum* values, bool* nulls) {
-    TupleDesc descriptor = nullptr;
-    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) {
-        elog(ERROR, "the function must return a row");
-    }
-    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
 }
 
 struct Numbers {
@@ -101,6 +94,13 @@ RAXX_FUNCTION(raxx_negative_binomial_upper_tail) {
     const Status status =
         negative_binomial_upper_tail(PG_GETARG_INT64(0), PG_GETARG_FLOAT8(1), PG_GETARG_FLOAT8(2), &result, &error);
     return return_probability(status, result, error);
+}
+
+RAXX_FUNCTION(raxx_critical_count) {
+    int64 result = 0;
+    Error error;
+    check(critical_count(PG_GETARG_FLOAT8(0), PG_GETARG_FLOAT8(1), PG_GETARG_FLOAT8(2), &result, &error), error);
+    PG_RETURN_INT64(result);
 }
 
 RAXX_FUNCTION(raxx_normal_upper_tail) {

@@ -64,7 +64,8 @@ WHERE n.nspname = 'raxx_detect' AND a.grantee = 0;
 SELECT p.proname, p.provolatile, p.proisstrict, p.proparallel
 FROM pg_proc p
 WHERE p.pronamespace = 'raxx_detect'::regnamespace
-  AND (p.proname ~ '_upper_tail$' OR p.proname IN ('ks_test', 'benford', 'email_pattern'))
+  AND (p.proname ~ '_upper_tail$' OR p.proname IN ('critical_count', 'ks_test', 'benford', 'email_pattern', 'merge', 'quantile', 'quantile_sketch', 'sketch_count', 'sketch_ks_test',
+                                                          'sketch_share_above'))
 ORDER BY p.proname COLLATE "C";
 
 -- The contract: the functions that people call, with their arguments and what they return, and what there is to look at.
@@ -78,7 +79,8 @@ WHERE p.pronamespace = 'raxx_detect'::regnamespace
   AND p.proname IN ('run', 'run_all', 'bind_source', 'unbind_source', 'autobind', 'create_source_table', 'enable', 'disable',
                     'set_params', 'self_test', 'velocity_episodes', 'distinct_episodes', 'gaps', 'ks_test', 'benford',
                     'email_pattern', 'poisson_upper_tail', 'binomial_upper_tail', 'normal_upper_tail',
-                    'negative_binomial_upper_tail', 'chi_squared_upper_tail')
+                    'negative_binomial_upper_tail', 'chi_squared_upper_tail', 'critical_count', 'merge', 'quantile',
+                    'quantile_sketch', 'sketch_count', 'sketch_ks_test', 'sketch_share_above')
 ORDER BY p.proname COLLATE "C";
 
 SELECT attrelid::regclass || ': ' || string_agg(attname, ', ' ORDER BY attnum)

@@ -1,0 +1,13 @@
+#include "pg/results.h"
+
+namespace raxx {
+
+Datum return_row(FunctionCallInfo fcinfo, Datum* values, bool* nulls) {
+    TupleDesc descriptor = nullptr;
+    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) {
+        elog(ERROR, "the function must return a row");
+    }
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
+}
+
+}  // namespace raxx
