@@ -236,7 +236,8 @@ VALUES
      'data', 'gap', 'critical',
      '{customer_audit_events,console_audit_events}', '{operator_activity}',
      '{"business_from": "12:00", "business_to": "22:30", "business_days": [1, 2, 3, 4, 5], "time_zone": "UTC",
-       "business_gap": "30 minutes", "off_hours_gap": "4 hours", "critical_gap": "60 minutes", "baseline_ready": "7 days"}',
+       "business_gap": "30 minutes", "off_hours_gap": "4 hours", "critical_gap": "60 minutes",
+       "baseline_gap": "5 minutes", "baseline_quantile": 0.999, "baseline_ready": "7 days"}',
      '7 days',
      true, 0.5, 'sre-agent', '{P4}', 'placeholder',
      -- telemetry

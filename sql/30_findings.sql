@@ -101,9 +101,12 @@ BEGIN
         c.severity := old.severity; c.observed := old.observed; c.sample_size := old.sample_size;
         c.threshold := old.threshold; c.unit := old.unit; c.p_value := old.p_value; c.fired_by := old.fired_by;
         c.summary := old.summary; c.verdict := old.verdict;
+    ELSIF c.unit = old.unit THEN  -- it reached the limit at which it began
+        c.threshold := old.threshold; c.fired_by := old.fired_by;
     END IF;
-    c.p_value := least(c.p_value, old.p_value);
     c.evidence := old.evidence;  -- what it began with
+    c.p_value := coalesce(CASE WHEN c.fired_by = 'baseline' THEN raxx_detect.count_p_value(c.evidence -> 'baseline', c.observed) END,
+                          least(c.p_value, old.p_value));
     RETURN c;
 END $$;
 COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.detection_findings) IS

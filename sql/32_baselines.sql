@@ -35,14 +35,18 @@ CREATE TABLE raxx_detect.baselines (
     exposure float8[] NOT NULL,
     rows bigint[] NOT NULL,
     squares float8[] NOT NULL,
-    UNIQUE NULLS NOT DISTINCT (rule_id, source, entity, day),
+    sketch raxx_detect.quantile_sketch,
+    hour_sketches raxx_detect.quantile_sketch[],
+    CONSTRAINT one_baseline_per_entity_and_day UNIQUE NULLS NOT DISTINCT (rule_id, source, entity, day),
     FOREIGN KEY (rule_id, source, day) REFERENCES raxx_detect.baseline_days ON DELETE CASCADE
 );
 CREATE INDEX baselines_by_day ON raxx_detect.baselines (rule_id, source, day);
 COMMENT ON TABLE raxx_detect.baselines IS 'A day of an entity, or of all entities together (entity NULL), as counts and sketches that merge. Arrays have an element for each hour of the day, 0 to 23, by the clock of the rule''s time zone.';
-COMMENT ON COLUMN raxx_detect.baselines.exposure IS 'How many cells were observed, empty ones included; of all entities together, those that held a row. A cell is a window of the rule''s length, a point, or for gaps an hour.';
+COMMENT ON COLUMN raxx_detect.baselines.exposure IS 'How many cells were observed, empty ones included; of all entities together, those that held a row. A cell is a window of the rule''s length, a point, or for gaps the shortest that counts.';
 COMMENT ON COLUMN raxx_detect.baselines.rows IS 'The sum of what the cells counted.';
 COMMENT ON COLUMN raxx_detect.baselines.squares IS 'The sum of the squares of what the cells counted.';
+COMMENT ON COLUMN raxx_detect.baselines.sketch IS 'The distribution of what the cells counted or measured; empty cells are not in it. NULL where the rule does not need it.';
+COMMENT ON COLUMN raxx_detect.baselines.hour_sketches IS 'The same for each hour. NULL where the rule does not need it.';
 
 -- Days.
 

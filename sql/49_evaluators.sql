@@ -1,8 +1,11 @@
--- Which function evaluates which method.
+-- Which functions evaluate and learn which method.
 
-UPDATE raxx_detect.methods SET evaluator = CASE method
-    WHEN 'velocity' THEN 'raxx_detect.evaluate_velocity'
-    WHEN 'distinct' THEN 'raxx_detect.evaluate_distinct'
-    WHEN 'distinct + velocity' THEN 'raxx_detect.evaluate_distinct_velocity'
-    WHEN 'pattern' THEN 'raxx_detect.evaluate_pattern'
-    WHEN 'gap' THEN 'raxx_detect.evaluate_gap' END;
+UPDATE raxx_detect.methods m SET evaluator = f.evaluator, learner = f.learner
+FROM (VALUES
+    ('velocity', 'raxx_detect.evaluate_velocity', 'raxx_detect.learn_counts'),
+    ('spike', 'raxx_detect.evaluate_velocity', 'raxx_detect.learn_counts'),
+    ('distinct', 'raxx_detect.evaluate_distinct', 'raxx_detect.learn_counts'),
+    ('distinct + velocity', 'raxx_detect.evaluate_distinct_velocity', 'raxx_detect.learn_counts'),
+    ('pattern', 'raxx_detect.evaluate_pattern', NULL),
+    ('gap', 'raxx_detect.evaluate_gap', 'raxx_detect.learn_gaps')
+) f(method, evaluator, learner) WHERE f.method = m.method;

@@ -23,7 +23,7 @@ SELECT count(pg_temp.look(to_char(at, 'HH24:MI'))) FROM generate_series(timestam
 SELECT results_eq('SELECT episode, observed, sample_size, condition, occurrences FROM pg_temp.found',
     $$VALUES ('["2024-03-05 12:03:00+00","2024-03-05 12:52:00+00")'::tstzrange, 50::float8, 50::bigint, 'cleared', 1)$$,
     'looked at every minute: all of it, with its peak');
-SELECT is(summary, 'https://a.example: 50 sign-ups within 5 min (threshold 20)', 'the sentence tells the peak that observed tells')
+SELECT is(summary, 'https://a.example: 50 sign-ups within 5 min (threshold 20; baseline: 0 of 7 days)', 'the sentence tells the peak that observed tells')
 FROM pg_temp.found;
 SELECT is(evidence #> '{rows,first_rows}', (SELECT jsonb_agg(jsonb_build_array(id) ORDER BY id) FROM (SELECT id FROM signups ORDER BY event_time, id LIMIT 20) s),
     'the first rows as evidence are those it began with') FROM pg_temp.found;
