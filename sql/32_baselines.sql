@@ -82,16 +82,23 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.baseline_length(raxx_detect.rules) IS 'How many days a rule''s baseline may span; NULL: it has none.';
 
+CREATE FUNCTION raxx_detect.first_whole_day(rule raxx_detect.rules, first_event timestamptz, day date) RETURNS date
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN first_event IS NOT NULL THEN greatest(day - raxx_detect.baseline_length(rule),
+        -- a forged time may lie before dates begin
+        CASE WHEN first_event < timestamptz '4000-01-01 00:00:00+00 BC' THEN date '4000-01-01 BC'
+             ELSE timezone(raxx_detect.rule_time_zone(rule), first_event)::date END + 1) END
+$$;
+COMMENT ON FUNCTION raxx_detect.first_whole_day(raxx_detect.rules, timestamptz, date) IS
+'The first of the whole days that the baseline of a day is made of, of a source with this first row. The day of the first row is not whole. NULL without a first row.';
+
 CREATE FUNCTION raxx_detect.baseline_first_day(rule raxx_detect.rules, source text, day date) RETURNS date
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT greatest(day - raxx_detect.baseline_length(rule),
-        -- a forged time may lie before dates begin
-        CASE WHEN s.first_event < timestamptz '4000-01-01 00:00:00+00 BC' THEN date '4000-01-01 BC'
-             ELSE timezone(raxx_detect.rule_time_zone(rule), s.first_event)::date END + 1)
+    SELECT raxx_detect.first_whole_day(rule, s.first_event, day)
     FROM raxx_detect.baseline_starts s WHERE s.rule_id = rule.rule_id AND s.source = baseline_first_day.source
 $$;
 COMMENT ON FUNCTION raxx_detect.baseline_first_day(raxx_detect.rules, text, date) IS
-'The first of the whole days that the baseline of a day is made of. The day of the source''s first row is not whole. NULL without a row.';
+'The first of the whole days that the baseline of a day is made of. NULL before a run has seen a row.';
 
 CREATE FUNCTION raxx_detect.baseline_is_ready(rule raxx_detect.rules, source text, day date) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -101,27 +108,47 @@ $$;
 COMMENT ON FUNCTION raxx_detect.baseline_is_ready(raxx_detect.rules, text, date) IS
 'Whether the baseline of a day has as many whole days as the rule''s parameter baseline_ready wants.';
 
-CREATE FUNCTION raxx_detect.know_baseline_start(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_variable
+CREATE FUNCTION raxx_detect.first_usable_event(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     event_time name := coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
     needed text;
+    result timestamptz;
 BEGIN
-    IF rule.baseline_window IS NULL
-       OR EXISTS (SELECT FROM raxx_detect.baseline_starts s WHERE s.rule_id = rule.rule_id AND s.source = binding.source) THEN
-        RETURN;
-    END IF;
     SELECT coalesce(string_agg(format('AND t.%I IS NOT NULL', raxx_detect.role_column(binding, rule.params ->> p)), ' '), '') INTO needed
     FROM unnest('{entity,value}'::text[]) p WHERE rule.params ? p;
-    EXECUTE format(
-        'INSERT INTO raxx_detect.baseline_starts (rule_id, source, first_event)
-         SELECT $1, $2, min(t.%1$I) FROM %2$s t WHERE t.%1$I > ''-infinity'' AND t.%1$I < ''infinity'' %3$s HAVING min(t.%1$I) IS NOT NULL',
+    EXECUTE format('SELECT min(t.%1$I) FROM %2$s t WHERE t.%1$I > ''-infinity'' AND t.%1$I < ''infinity'' %3$s',
         event_time, binding.relation, needed)
-    USING rule.rule_id, binding.source;
+    INTO result;
+    RETURN result;
 END $$;
+COMMENT ON FUNCTION raxx_detect.first_usable_event(raxx_detect.rules, raxx_detect.source_bindings) IS
+'When the first row came that the rule can use: one with an entity and a value. NULL if there is none.';
+
+CREATE FUNCTION raxx_detect.know_baseline_start(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO raxx_detect.baseline_starts (rule_id, source, first_event)
+    SELECT rule.rule_id, binding.source, e.first_event
+    FROM (SELECT raxx_detect.first_usable_event(rule, binding) AS first_event
+          WHERE rule.baseline_window IS NOT NULL AND NOT EXISTS (SELECT FROM raxx_detect.baseline_starts s
+              WHERE s.rule_id = rule.rule_id AND s.source = binding.source)) e
+    WHERE e.first_event IS NOT NULL
+$$;
 COMMENT ON FUNCTION raxx_detect.know_baseline_start(raxx_detect.rules, raxx_detect.source_bindings) IS
-'Notes, once, when the first row came that the rule can use: one with an entity and a value.';
+'Notes, once, since when a source has rows that the rule can use.';
+
+CREATE FUNCTION raxx_detect.baseline_days_there(rule raxx_detect.rules, binding raxx_detect.source_bindings, instant timestamptz) RETURNS int
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    day date := raxx_detect.judging_day(rule, binding, instant);
+    first_event timestamptz := (SELECT s.first_event FROM raxx_detect.baseline_starts s
+                                WHERE s.rule_id = rule.rule_id AND s.source = binding.source);
+BEGIN
+    first_event := coalesce(first_event, raxx_detect.first_usable_event(rule, binding));
+    RETURN greatest(0, coalesce(day - raxx_detect.first_whole_day(rule, first_event, day), 0));
+END $$;
+COMMENT ON FUNCTION raxx_detect.baseline_days_there(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
+'How many whole days there are for the baseline that judges an instant, also before a run has kept any. Only for a rule with a baseline.';
 
 -- What is left out.
 
@@ -165,14 +192,14 @@ CREATE FUNCTION raxx_detect.keep_baseline(rule raxx_detect.rules, binding raxx_d
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
+    first_day date := raxx_detect.baseline_first_day(rule, binding.source, day);
     wanted date;
 BEGIN
     IF NOT raxx_detect.baseline_is_ready(rule, binding.source, day) THEN
         RETURN;
     END IF;
     FOR wanted IN
-        SELECT d.day FROM (SELECT raxx_detect.baseline_first_day(rule, binding.source, day) + i AS day
-                           FROM generate_series(0, raxx_detect.baseline_length(rule) - 1) i) d
+        SELECT d.day FROM (SELECT first_day + i AS day FROM generate_series(0, day - first_day - 1) i) d
         LEFT JOIN raxx_detect.baseline_days b ON b.rule_id = rule.rule_id AND b.source = binding.source AND b.day = d.day
         WHERE d.day < day AND (b.day IS NULL OR b.version <> 1 OR b.left_out_digest <> raxx_detect.left_out_digest(rule, binding.source,
             tstzrange(raxx_detect.day_starts(rule, d.day), raxx_detect.day_starts(rule, d.day + 1))))

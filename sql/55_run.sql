@@ -157,14 +157,13 @@ DECLARE
     known raxx_detect.coverage;
     settled timestamptz;
     upto timestamptz;
+    broken record;
     before record := raxx_detect.reading();
     after record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = binding.relation) THEN
-        RAISE EXCEPTION USING ERRCODE = 'undefined_table',
-            MESSAGE = format('the relation bound to source %s no longer exists', binding.source),
-            DETAIL = format('It had OID %s.', binding.relation::oid),
-            HINT = format('Bind the source again: SELECT raxx_detect.bind_source(%L, ''your_table'').', binding.source);
+    broken := raxx_detect.broken_binding(rule, binding);
+    IF broken.problem IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = broken.errcode, MESSAGE = broken.problem, DETAIL = broken.detail, HINT = broken.hint;
     END IF;
     SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
     settled := greatest(known.settled, binding.judge_from);
@@ -219,10 +218,12 @@ RETURNS raxx_detect.rule_run LANGUAGE plpgsql SET search_path = pg_catalog, pg_t
 DECLARE
     binding raxx_detect.source_bindings;
     trouble text;
+    unread boolean := true;
     state text; message text; detail text; hint text;
 BEGIN
     FOR binding IN SELECT b.* FROM raxx_detect.source_bindings b
                    WHERE b.source = ANY (rule.sources) ORDER BY array_position(rule.sources, b.source) LOOP
+        unread := false;
         BEGIN  -- one source that fails does not keep the others from being judged
             result := raxx_detect.evaluate_source(rule, binding, as_of, result);
             trouble := raxx_detect.source_trouble(binding, as_of);
@@ -236,6 +237,10 @@ BEGIN
             result.detail := concat_ws('; ', result.detail, raxx_detect.error_in_words(state, message, detail, hint));
         END;
     END LOOP;
+    IF unread THEN
+        result.outcome := 'no_data';
+        result.detail := format('%s is not bound yet', array_to_string(rule.sources, ', '));
+    END IF;
     RETURN result;
 END $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_rule(raxx_detect.rules, timestamptz, raxx_detect.rule_run) IS 'Judges all bound sources of a rule.';
@@ -281,7 +286,7 @@ BEGIN
     -- Two subtransactions: what fails leaves nothing behind, and the other rules go on; but a rule that fails to be
     -- judged is in the state that it is due all the same.
     BEGIN
-        rule := raxx_detect.refresh_state(rule_id);
+        rule := raxx_detect.refresh_state(rule_id, as_of);
         result.state := rule.state;
         BEGIN
             IF rule.state IN ('live', 'placeholder') THEN
