@@ -42,7 +42,6 @@ CREATE TABLE raxx_detect.rules (
     routes text NOT NULL,
     runbook text NOT NULL,
     do_not text NOT NULL,
-    deferred_until text,
     waits_for text,
     state text NOT NULL DEFAULT 'dormant'
         CHECK (state IN ('dormant', 'placeholder', 'live', 'subsumed', 'disabled', 'retired')),
@@ -52,7 +51,6 @@ CREATE TABLE raxx_detect.rules (
 );
 COMMENT ON TABLE raxx_detect.rules IS 'The rules. Change parameters with raxx_detect.set_params, which checks them.';
 COMMENT ON COLUMN raxx_detect.rules.severity IS 'The highest severity that a finding of the rule can have.';
-COMMENT ON COLUMN raxx_detect.rules.deferred_until IS 'Why the rule is not evaluated in this version, and what ends the wait; NULL: it is evaluated.';
 COMMENT ON COLUMN raxx_detect.rules.waits_for IS 'What somebody has to do so that the rule''s sources exist, its reason while one is not bound; NULL: nothing but to bind them.';
 COMMENT ON COLUMN raxx_detect.rules.false_alarms_per_month IS 'What the rule is declared to cost in false alarms.';
 COMMENT ON COLUMN raxx_detect.rules.last_validated IS 'When raxx_detect.self_test last passed for the rule.';

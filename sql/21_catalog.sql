@@ -7,7 +7,7 @@ INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('auth_passkey_enumeration', 1, 'DET-AUTH-001',
      'Many distinct e-mail addresses begin a passkey ceremony from one client network',
@@ -44,15 +44,15 @@ VALUES
      -- do_not
      E'- Do not lock the accounts behind the addresses: they are what is probed, not who probes.\n'
      '- Do not raise the threshold for one shared network; give that network an exception with an end date.',
-     -- deferred_until
+     -- waits_for
      'Waits until passkey-begin requests are kept as rows (P1): send the application log through a log drain into a '
-     'table with event_time, ip and email, and bind it as passkey_begin_events.');
+        'table with event_time, ip and email, and bind it as passkey_begin_events.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('auth_session_creation_velocity', 2, 'DET-AUTH-002',
      'Many sessions created from one client network in a minute',
@@ -86,15 +86,15 @@ VALUES
      -- do_not
      E'- Do not revoke sessions because of this rule alone; confirm with an account owner first.\n'
      '- Do not dismiss the finding because every sign-in succeeded: that is what a stolen credential looks like.',
-     -- deferred_until
+     -- waits_for
      'Waits until created sessions are kept as rows (P1): log each one with its time and client address, send the log '
-     'through a log drain into a table, and bind it as session_events.');
+        'through a log drain into a table, and bind it as session_events.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('auth_rbac_denied_burst', 3, 'DET-AUTH-003',
      'Cluster of RBAC permission denials from one operator account in a short window',
@@ -143,7 +143,7 @@ INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('signup_waitlist_velocity_per_origin', 4, 'DET-SIGNUP-001',
      'Many waitlist sign-ups from one Origin in a short window',
@@ -184,7 +184,7 @@ INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('signup_email_pattern_anomaly', 5, 'DET-SIGNUP-002',
      'Many waitlist sign-ups whose addresses share a pattern in a short window',
@@ -229,7 +229,7 @@ INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('data_audit_log_gap_window', 6, 'DET-DATA-001',
      'Gap in the write cadence of the audit events',
@@ -286,7 +286,7 @@ INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('data_audit_log_hash_chain_break', 7, 'DET-DATA-002',
      'Break in the hash chain of the audit events',
@@ -321,15 +321,14 @@ VALUES
      E'- Do not repair, seal again or attach the chain anew before the evidence is preserved.\n'
      '- Do not take a break for noise: there is no legitimate one.\n'
      '- Do not rotate the key first: the old key is needed to see what was changed.',
-     -- deferred_until
-     'Waits for the hash chain of the audit tables (P3): attach it with raxx_detect.chain_attach, make a key available '
-     'through raxx_detect.key_command or a key file, and have the genesis verified.');
+     -- waits_for
+     'Waits for the hash chain of the audit tables (P3), which comes in a later version.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('ops_sentry_error_rate_spike', 8, 'DET-OPS-001',
      'Errors of one route far above its usual rate',
@@ -361,15 +360,15 @@ VALUES
      -- do_not
      E'- Do not drop the errors before they are counted, by a filter or by sampling, to end the finding.\n'
      '- Do not raise the threshold during an incident.',
-     -- deferred_until
+     -- waits_for
      'Waits for 7 days of production errors (P2): turn the sentry_backend flag on with SENTRY_DSN_BACKEND set for each '
-     'app, keep its events in a table, and bind that table as error_events.');
+        'app, keep its events in a table, and bind that table as error_events.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('ops_postgres_p99_drift', 9, 'DET-OPS-002',
      'Statements of this database have become slower',
@@ -400,15 +399,15 @@ VALUES
      -- do_not
      E'- Do not reset pg_stat_statements to end the finding: it removes what the diagnosis needs.\n'
      '- Do not add an index on the word of this rule alone; read the plan first.',
-     -- deferred_until
+     -- waits_for
      'Waits for pg_stat_statements (P5): add it to shared_preload_libraries, restart the server, and run CREATE '
-     'EXTENSION pg_stat_statements.');
+        'EXTENSION pg_stat_statements.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('cost_dyno_hour_spike', 10, 'DET-COST-001',
      'Dyno-hours of one app far above the past week',
@@ -439,15 +438,15 @@ VALUES
      -- do_not
      E'- Do not scale an app down before you know what its dynos are doing.\n'
      '- Do not turn autoscaling off for good because of one finding.',
-     -- deferred_until
+     -- waits_for
      'Waits for dyno metrics (P6): schedule a scraper that writes the dyno-hours per hour of each app from the Heroku '
-     'Platform API into a table, and bind it as dyno_samples.');
+         'Platform API into a table, and bind it as dyno_samples.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('data_backtest_benford', 11, 'DET-DATA-003',
      'First digits of backtest returns depart from Benford''s law',
@@ -479,15 +478,15 @@ VALUES
      -- do_not
      E'- Do not take a departure from the law as proof of fraud: it is a reason to look.\n'
      '- Do not leave values out to make the digits fit.',
-     -- deferred_until
+     -- waits_for
      'Waits for more than 200 backtest results in a rolling 7 days: bind the relation that holds them as '
-     'backtest_results, and let use of the product bring the number.');
+         'backtest_results, and let use of the product bring the number.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('webhook_stripe_signature_fail', 12, 'DET-WEBHOOK-001',
      'Stripe webhook calls with a wrong signature',
@@ -520,15 +519,15 @@ VALUES
      -- do_not
      E'- Do not accept unsigned or wrongly signed calls, not even for a short time, to restore payments.\n'
      '- Do not paste the signing secret anywhere while comparing it.',
-     -- deferred_until
+     -- waits_for
      'Waits for the Stripe webhook endpoint (P7): once it is in service, record each call with the outcome of its '
-     'signature check, and bind the relation as stripe_webhook_events.');
+         'signature check, and bind the relation as stripe_webhook_events.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('webhook_postmark_bounce_spike', 13, 'DET-WEBHOOK-002',
      'Share of hard bounces above the usual',
@@ -560,15 +559,15 @@ VALUES
      -- do_not
      E'- Do not send again to addresses that bounced hard.\n'
      '- Do not clear the suppression list as a whole.',
-     -- deferred_until
+     -- waits_for
      'Waits for customer mail above 500 messages a day, held for 7 days (P8): record the outcome of each message and '
-     'bind the relation as outbound_mail_events.');
+         'bind the relation as outbound_mail_events.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('ops_dyno_restart_cluster', 14, 'DET-OPS-003',
      'Several dynos of one app restart together without a deploy',
@@ -598,15 +597,15 @@ VALUES
      -- do_not
      E'- Do not restart the dynos again before the log of the first restart is saved.\n'
      '- Do not enter deploys by hand afterwards to make the finding disappear.',
-     -- deferred_until
+     -- waits_for
      'Waits for dyno metrics (P6): have the scraper of the Heroku Platform API write each restart with app, dyno and '
-     'cause into a table, and bind it as dyno_restarts.');
+         'cause into a table, and bind it as dyno_restarts.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('cost_heroku_addon_drift', 15, 'DET-COST-002',
      'Add-on or config change without a change record',
@@ -635,15 +634,15 @@ VALUES
      -- do_not
      E'- Do not write a change record for a change that nobody can explain.\n'
      '- Do not remove an unknown add-on before its configuration is saved.',
-     -- deferred_until
+     -- waits_for
      'Waits for an authoritative record of changes: have the console write each Heroku configuration change as a row '
-     'with time, app and item, and bind it as change_records beside addon_changes.');
+         'with time, app and item, and bind it as change_records beside addon_changes.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('signup_geographic_burst', 16, 'DET-SIGNUP-003',
      'Many waitlist sign-ups from one country, or an unusual mix of countries',
@@ -674,15 +673,15 @@ VALUES
      -- do_not
      E'- Do not block a country because of one finding.\n'
      '- Do not take the country of an address as where a person is: proxies are cheap.',
-     -- deferred_until
+     -- waits_for
      'Waits for a country on each sign-up: keep the cf-ipcountry header in a column of the sign-up table, and bind '
-     'that column as the country of waitlist_signups.');
+         'that column as the country of waitlist_signups.');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,
      sources, optional_sources, params, baseline_window,
      per_event, false_alarms_per_month, escalation_owner, prerequisites, ships,
-     telemetry, how, thresholds, routes, runbook, do_not, deferred_until)
+     telemetry, how, thresholds, routes, runbook, do_not, waits_for)
 VALUES
     ('auth_login_failure_burst', 17, 'DET-AUTH-004',
      'Many failed sign-ins to one account',
@@ -710,6 +709,6 @@ VALUES
      -- do_not
      E'- Do not lock the account: that is what somebody who wants its owner out would ask for.\n'
      '- Do not reset the password on the word of a caller.',
-     -- deferred_until
+     -- waits_for
      'Subsumed by auth_passkey_enumeration as long as sign-in is by passkey only; if password sign-in is ever added, '
-     'bind its failures as login_failures.');
+         'bind its failures as login_failures.');

@@ -379,7 +379,7 @@ BEGIN
     IF rule.state IN ('disabled', 'retired') THEN
         state := rule.state;
         reason := rule.state_reason;
-    ELSIF rule.deferred_until IS NOT NULL OR (SELECT m.evaluator FROM raxx_detect.methods m WHERE m.method = rule.method) IS NULL THEN
+    ELSIF (SELECT m.evaluator FROM raxx_detect.methods m WHERE m.method = rule.method) IS NULL THEN
         state := CASE WHEN rule.ships = 'subsumed' THEN 'subsumed' ELSE 'dormant' END;
         reason := concat_ws(' ', rule.waits_for, 'This version does not evaluate the rule.');
     ELSE

@@ -25,14 +25,14 @@ SELECT rule_id, from_state, to_state FROM raxx_detect.rule_state_changes ORDER B
 -- Every part of it is there, is ASCII and ends as a sentence.
 SELECT rule_id, part FROM raxx_detect.rules r
 CROSS JOIN LATERAL (VALUES ('title', title), ('telemetry', telemetry), ('how', how), ('thresholds', thresholds), ('routes', routes),
-                           ('runbook', runbook), ('do_not', do_not), ('deferred_until', coalesce(deferred_until, 'It is not.'))) p(part, prose)
+                           ('runbook', runbook), ('do_not', do_not), ('waits_for', coalesce(waits_for, 'Nothing.'))) p(part, prose)
 WHERE prose ~ '[^\x01-\x7e]' OR (part <> 'title' AND prose !~ '[.?!]$') OR length(prose) < 10 OR prose ~ '  '
 ORDER BY 1, 2;
 -- A runbook is numbered steps, the do-nots a list.
 SELECT rule_id FROM raxx_detect.rules WHERE runbook !~ '^1\. ' OR runbook !~ '\n4\. ' OR do_not !~ '^- ';
 -- A rule that is deferred or subsumed says until when; one that is evaluated has an evaluator.
 SELECT r.rule_id FROM raxx_detect.rules r JOIN raxx_detect.methods m USING (method)
-WHERE (r.deferred_until IS NULL) <> (r.ships IN ('live', 'placeholder')) OR (r.deferred_until IS NULL AND m.evaluator IS NULL);
+WHERE m.evaluator IS NULL AND r.method <> 'chain';
 -- Evaluators are functions of a rule, a binding and two times.
 SELECT method, evaluator, pg_get_function_arguments(evaluator::regproc) AS arguments FROM raxx_detect.methods WHERE evaluator IS NOT NULL ORDER BY method COLLATE "C";
 SELECT method, meaning FROM raxx_detect.methods ORDER BY method COLLATE "C";
@@ -82,7 +82,7 @@ FROM (SELECT number, row_number() OVER () FROM raxx_detect.status) s;
 -- The fixtures: at least a positive, a near miss, a wrong group and a benign look-alike of each rule that is evaluated.
 SELECT r.rule_id, count(f.name) AS fixtures, bool_or(f.name LIKE 'positive%') AS positive, bool_or(f.name LIKE 'near_miss%') AS near_miss,
        bool_or(f.name LIKE 'wrong_group%') AS wrong_group, bool_or(f.name LIKE 'benign%') AS benign
-FROM raxx_detect.rules r LEFT JOIN raxx_detect.fixtures f USING (rule_id) WHERE r.deferred_until IS NULL
+FROM raxx_detect.rules r LEFT JOIN raxx_detect.fixtures f USING (rule_id) WHERE r.method <> 'chain'
 GROUP BY r.rule_id, r.number ORDER BY r.number;
 SELECT f.rule_id, f.name FROM raxx_detect.fixtures f
 WHERE coalesce(f.fixture ->> 'description', '') = '' OR jsonb_typeof(f.fixture -> 'expect') <> 'array' OR f.fixture ->> 'as_of' IS NULL OR f.fixture ->> 'start' IS NULL;
