@@ -265,7 +265,7 @@ DECLARE
 BEGIN
     RETURN format(
         'SELECT t.%1$I AS at, %2$s AS queryid, %3$s AS calls, %4$s AS total_ms FROM %5$s t
-         WHERE t.%1$I > %6$s AND t.%1$I <= $2 AND t.%1$I > ''4000-01-01 00:00:00+00 BC'' AND t.%1$I < ''infinity''%7$s',
+         WHERE t.%1$I > %6$s AND t.%1$I <= $2 AND t.%1$I > ''4000-01-01 00:00:00+00 BC''%7$s',
         raxx_detect.role_column(binding, 'sample_time'), raxx_detect.number_expression(binding, 'queryid', 'bigint'),
         raxx_detect.number_expression(binding, 'calls', 'bigint'), raxx_detect.number_expression(binding, 'total_ms', 'float8'),
         binding.relation, CASE WHEN own THEN '$1' ELSE 'raxx_detect.before($1, interval ''1 day'')' END,
