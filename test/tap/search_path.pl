@@ -12,6 +12,11 @@ my $node = new_server('max_locks_per_transaction = 512');
 my $db = new_database($node, 'paths');
 load_application($node, $db);
 my $session = new_session($node, $db);
+$session->query(<<'END');
+SELECT raxx_detect.bind_source('statement_samples', 'raxx_detect.statement_samples');
+INSERT INTO raxx_detect.statement_samples
+SELECT timestamptz '2024-03-04' + n * interval '1 hour', q, 2 * n, n + CASE WHEN n > 40 THEN n ELSE 0 END FROM generate_series(1, 48) n, generate_series(1, 3) q;
+END
 
 # A schema full of traps: relations, functions and operators of the names, and of the very types, that the extension uses.
 $session->query(<<'END');
@@ -33,7 +38,9 @@ BEGIN
         SELECT format('CREATE TABLE traps.%1$I (trapped int); CREATE TEMPORARY TABLE %1$I (trapped int)', relname)
         FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace = ANY (system)
         UNION ALL
-        SELECT format('CREATE FUNCTION traps.%I(%s) RETURNS %s %s', proname, pg_get_function_identity_arguments(oid), prorettype::regtype, body)
+        -- The arguments of an ordered-set aggregate are listed with ORDER BY in the place of a comma.
+        SELECT format('CREATE FUNCTION traps.%I(%s) RETURNS %s %s', proname,
+            replace(regexp_replace(pg_get_function_identity_arguments(oid), '^ORDER BY ', ''), ' ORDER BY ', ', '), prorettype::regtype, body)
         FROM pg_proc p WHERE pronamespace = ANY (system) AND prokind <> 'p'
         AND EXISTS (SELECT FROM pg_proc x WHERE x.pronamespace = 'raxx_detect'::regnamespace AND strpos(x.prosrc, p.proname || '(') > 0)
         UNION ALL
@@ -65,6 +72,10 @@ my @calls = (
 	q{SELECT * FROM raxx_detect.gaps('public.customer_audit_events', 'event_time', '30 minutes', '-infinity', 'infinity')},
 	q{SELECT * FROM raxx_detect.gap_quantiles('public.customer_audit_events', 'event_time', 0.9, '-infinity', 'infinity')},
 	q{SELECT raxx_detect.ks_test('{1,2,3}', '{2,3,5}'), raxx_detect.email_pattern('a.b@c.example'), raxx_detect.poisson_upper_tail(3, 1.5)},
+	q{SELECT * FROM raxx_detect.scrape_statements('2024-03-07 18:00')},
+	q{SELECT i.* FROM raxx_detect.source_bindings b CROSS JOIN LATERAL raxx_detect.statement_intervals(b, '2024-03-01', '2024-03-08') i WHERE b.source OPERATOR(pg_catalog.=) 'statement_samples'},
+	q{SELECT raxx_detect.statements_that_moved(b, '2024-03-01', '2024-03-05', '2024-03-08') FROM raxx_detect.source_bindings b WHERE b.source OPERATOR(pg_catalog.=) 'statement_samples'},
+	q{SELECT * FROM raxx_detect.monitor_intervals('2024-03-01', '2024-03-08')},
 	q{SELECT raxx_detect.run('no such rule')},
 	q{SELECT raxx_detect.bind_source('waitlist', 'public.waitlist_signups')},
 	q{SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '{"threshold": -1}')},
