@@ -374,7 +374,7 @@ VALUES
      'Statements of this database have become slower',
      'ops', 'drift', 'medium',
      '{statement_samples}', '{}',
-     '{"sample_every": "1 minute", "window": "1 day", "quantile": 0.99, "rise": 0.25, "time_zone": "UTC", "baseline_ready": "7 days"}',
+     '{"sample_every": "1 minute", "window": "1 day", "step": "1 hour", "baseline_intervals": 200, "quantile": 0.99, "rise": 0.25, "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 1, 'sre-agent', '{P5}', 'dormant',
      -- telemetry

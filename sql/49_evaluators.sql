@@ -7,5 +7,6 @@ FROM (VALUES
     ('distinct', 'raxx_detect.evaluate_distinct', 'raxx_detect.learn_counts'),
     ('distinct + velocity', 'raxx_detect.evaluate_distinct_velocity', 'raxx_detect.learn_counts'),
     ('pattern', 'raxx_detect.evaluate_pattern', NULL),
+    ('drift', 'raxx_detect.evaluate_drift', 'raxx_detect.learn_statements'),
     ('gap', 'raxx_detect.evaluate_gap', 'raxx_detect.learn_gaps')
 ) f(method, evaluator, learner) WHERE f.method = m.method;

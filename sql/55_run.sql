@@ -286,6 +286,10 @@ BEGIN
     -- Two subtransactions: what fails leaves nothing behind, and the other rules go on; but a rule that fails to be
     -- judged is in the state that it is due all the same.
     BEGIN
+        -- What a rule measures itself it measures at its runs; nothing can be measured for a past one.
+        IF rule.method = 'drift' AND as_of >= now() THEN
+            PERFORM raxx_detect.scrape_statements();
+        END IF;
         rule := raxx_detect.refresh_state(rule_id, as_of);
         result.state := rule.state;
         BEGIN
