@@ -42,15 +42,20 @@ AS 'MODULE_PATHNAME', 'raxx_quantile_sketch_combine' LANGUAGE C IMMUTABLE STRICT
 COMMENT ON FUNCTION raxx_detect.quantile_sketch_combine(raxx_detect.quantile_sketch, raxx_detect.quantile_sketch) IS
 'The sketch of the values of both; combine function of raxx_detect.quantile_sketch, transition and combine function of raxx_detect.merge. Error 22003 for more than 9223372036854775807 values.';
 
+CREATE FUNCTION raxx_detect.quantile_sketch_final(state raxx_detect.quantile_sketch) RETURNS raxx_detect.quantile_sketch
+AS 'MODULE_PATHNAME', 'raxx_quantile_sketch_final' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION raxx_detect.quantile_sketch_final(raxx_detect.quantile_sketch) IS
+'The sketch, without the room to spare that a state has while it is filled; final function of raxx_detect.quantile_sketch and raxx_detect.merge.';
+
 CREATE AGGREGATE raxx_detect.quantile_sketch(float8) (
     SFUNC = raxx_detect.quantile_sketch_accumulate, STYPE = raxx_detect.quantile_sketch, INITCOND = '1;0;;;',
-    COMBINEFUNC = raxx_detect.quantile_sketch_combine, PARALLEL = SAFE);
+    COMBINEFUNC = raxx_detect.quantile_sketch_combine, FINALFUNC = raxx_detect.quantile_sketch_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE raxx_detect.quantile_sketch(float8) IS
 'The quantile sketch of the values; quantile(quantile_sketch(x), 0.999) asks it. NULL and NaN are ignored, the infinities are values, the two zeros are one. Without a value it is a sketch of none.';
 
 CREATE AGGREGATE raxx_detect.merge(raxx_detect.quantile_sketch) (
     SFUNC = raxx_detect.quantile_sketch_combine, STYPE = raxx_detect.quantile_sketch, INITCOND = '1;0;;;',
-    COMBINEFUNC = raxx_detect.quantile_sketch_combine, PARALLEL = SAFE);
+    COMBINEFUNC = raxx_detect.quantile_sketch_combine, FINALFUNC = raxx_detect.quantile_sketch_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE raxx_detect.merge(raxx_detect.quantile_sketch) IS
 'The sketch of all values of the sketches, the same that quantile_sketch would have made of them. NULL is ignored; without a sketch it is a sketch of no value. Error 22003 for more than 9223372036854775807 values.';
 

@@ -65,20 +65,20 @@ double share_above(const Sketch& sketch, double x) {
     return static_cast<double>(above) / static_cast<double>(sketch.count);
 }
 
-// The largest difference of the two distribution functions at the ends of buckets.
+// The largest difference of the two distribution functions at the ends of buckets: exact, but for the division.
 double largest_difference(const Sketch& x, const Sketch& y) {
-    const auto n = static_cast<double>(x.count);
-    const auto m = static_cast<double>(y.count);
-    int64_t x_seen = 0;
-    int64_t y_seen = 0;
-    double largest = 0;
+    using Wide = __int128;
+    Wide x_seen = 0;
+    Wide y_seen = 0;
+    Wide largest = 0;
     for (uint32_t i = 0, j = 0; i < x.buckets || j < y.buckets;) {
         const int32_t key = j == y.buckets || (i < x.buckets && x.keys[i] < y.keys[j]) ? x.keys[i] : y.keys[j];
         if (i < x.buckets && x.keys[i] == key) x_seen += x.counts[i++];
         if (j < y.buckets && y.keys[j] == key) y_seen += y.counts[j++];
-        largest = std::max(largest, std::fabs(static_cast<double>(x_seen) / n - static_cast<double>(y_seen) / m));
+        const Wide difference = x_seen * y.count - y_seen * x.count;
+        largest = std::max(largest, difference < 0 ? -difference : difference);
     }
-    return largest;
+    return static_cast<double>(largest) / static_cast<double>(Wide{x.count} * y.count);
 }
 
 void check_not_empty(const Sketch& sketch, const char* which) {
@@ -182,7 +182,7 @@ Status sketch_ks_test(const Sketch& x, const Sketch& y, KsResult* result, Error*
         const auto n = static_cast<double>(x.count);
         const auto m = static_cast<double>(y.count);
         const double d = largest_difference(x, y);
-        *result = {d, kolmogorov_tail(std::sqrt(n / (n + m) * m) * d)};
+        *result = {d, kolmogorov_tail(std::sqrt(n * m / (n + m)) * d)};
         return Status::ok;
     });
 }

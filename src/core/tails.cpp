@@ -246,6 +246,60 @@ void check_mean(double mean) {
     if (!(mean >= 0) || std::isinf(mean)) refuse("mean", text(mean), "A mean is finite and at least 0.");
 }
 
+// ---- critical counts -----------------------------------------------------------------------------------------
+
+constexpr int64_t kMostCriticalCount = int64_t{1} << 53;
+
+// A count, whether P(X >= k) is at most the tail, and how far sqrt(-log P(X >= k)), which is nearly a line in k, is
+// above that of the tail.
+struct Point {
+    int64_t k;
+    bool rare;
+    double excess;
+};
+struct Bracket {
+    Point common;
+    Point rare;
+};
+
+// From the mean on up in doubling steps.
+template <class At>
+Bracket bracket(double mean, double first_step, const Point& zero, At&& at) {
+    Bracket found{zero, at(static_cast<int64_t>(std::min(mean, 0x1p53 - 1)) + 1)};
+    auto step = static_cast<int64_t>(std::clamp(first_step, 1.0, 0x1p52));
+    while (!found.rare.rare && found.rare.k < kMostCriticalCount) {
+        found.common = found.rare;
+        found.rare = at(step < kMostCriticalCount - found.common.k ? found.common.k + step : kMostCriticalCount);
+        step = std::min(2 * step, kMostCriticalCount);
+    }
+    return found;
+}
+
+// By false position, Illinois variant; by halves where that cannot be computed or takes long.
+template <class At>
+int64_t first_rare(Bracket in, At&& at) {
+    constexpr int kFewRounds = 30;
+    int stayed = 0;  // below 0: how often in turn the common end did; above 0: the rare end
+    for (int round = 0; in.rare.k - in.common.k > 1; ++round) {
+        const int64_t width = in.rare.k - in.common.k;
+        double share = in.common.excess / (in.common.excess - in.rare.excess);
+        if (!(share > 0 && share < 1) || round >= kFewRounds) share = 0.5;
+        const auto inside = static_cast<int64_t>(share * static_cast<double>(width));
+        const Point middle = at(in.common.k + std::clamp<int64_t>(inside, 1, width - 1));
+        // An end that stays for a second time counts half, so that a point beyond the root comes.
+        if (middle.rare) {
+            in.rare = middle;
+            stayed = std::min(stayed, 0) - 1;
+            if (stayed < -1) in.common.excess /= 2;
+        } else {
+            in.common = middle;
+            stayed = std::max(stayed, 0) + 1;
+            if (stayed > 1) in.rare.excess /= 2;
+        }
+    }
+    return in.rare.k;
+}
+
 }  // namespace
 
 double poisson_tail(int64_t k, double mean) {
@@ -290,26 +344,17 @@ double negative_binomial_tail(int64_t k, double mean, double variance) {
 
 int64_t count_at_tail(double mean, double variance, double tail) {
     check_mean(mean);
-    constexpr int64_t kMost = int64_t{1} << 53;
     if (!std::isfinite(variance)) refuse("variance", text(variance), "A variance is finite.");
     if (!(tail > 0 && tail <= 1)) refuse("tail", text(tail), "A tail is a probability above 0 and at most 1.");
     if (tail == 1) return 0;
     const double scattered = std::max(mean, variance);
-    const auto rare = [=](int64_t k) { return negative_binomial_tail(k, mean, scattered) <= tail; };
-    // P(X >= common) > tail throughout. From the mean on up in doubling steps, the first of a standard deviation.
-    int64_t common = 0;
-    int64_t candidate = static_cast<int64_t>(std::min(mean, 0x1p53 - 1)) + 1;
-    auto step = static_cast<int64_t>(std::clamp(std::sqrt(scattered), 1.0, 0x1p52));
-    while (candidate < kMost && !rare(candidate)) {
-        common = candidate;
-        candidate = step < kMost - candidate ? candidate + step : kMost;
-        step = std::min(2 * step, kMost);
-    }
-    while (candidate - common > 1) {
-        const int64_t middle = common + (candidate - common) / 2;
-        (rare(middle) ? candidate : common) = middle;
-    }
-    return candidate;
+    const double wanted = std::sqrt(-std::log(tail));
+    const auto at = [=](int64_t k) {
+        const double p = negative_binomial_tail(k, mean, scattered);
+        return Point{k, p <= tail, std::sqrt(-std::log(p)) - wanted};
+    };
+    // The first step is what a normal distribution would need at most.
+    return first_rare(bracket(mean, std::sqrt(2 * scattered) * wanted, Point{0, false, -wanted}, at), at);
 }
 
 double normal_tail(double z) {

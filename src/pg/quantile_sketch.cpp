@@ -1,9 +1,10 @@
 // The type quantile_sketch: its input and output, its aggregates and what is asked of it.
 //
 // An aggregate's state is of the type itself, so that partial states travel between processes and machines as
-// ordinary values. While it is filled it is an expanded object (see the server's utils/expandeddatum.h) in a memory
-// context below the aggregate's, which holds a hash table and is changed in place; wherever the value leaves the
-// aggregate, the server asks for its flat form. Nothing is kept in fn_extra.
+// ordinary values, and nothing is kept in fn_extra. While it is filled it is a hash table with room to spare,
+// changed in place; every function takes that form, too, but only the aggregates' states have it. (An expanded
+// object of the server's would do without a second form, but each has a memory context of its own, and a hash
+// aggregate looks at all of them for each new group.)
 #include "pg/errors.h"
 #include "pg/pg.h"
 #include "pg/results.h"
@@ -11,7 +12,6 @@
 
 extern "C" {
 #include "libpq/pqformat.h"
-#include "utils/expandeddatum.h"
 }
 
 namespace raxx {
@@ -40,23 +40,6 @@ Sketch arrays_of(FlatSketch* flat, uint32 buckets) {
     return {0, 0, 0, buckets, reinterpret_cast<int32*>(counts + buckets), counts};
 }
 
-Sketch sketch_of(Datum value) {
-    auto* flat = reinterpret_cast<FlatSketch*>(PG_DETOAST_DATUM(value));
-    const Size size = VARSIZE(flat);
-    if (size < sizeof(FlatSketch) || flat->version != kSketchVersion ||
-        (size - sizeof(FlatSketch)) % kBucketSize != 0) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("unknown version of a quantile sketch"),
-                        errdetail("A stored sketch of %zu bytes is not of raxx_detect's version %d.", size,
-                                  static_cast<int>(kSketchVersion)),
-                        errhint("Read it with the release of raxx_detect that wrote it, or with a later one.")));
-    }
-    Sketch sketch = arrays_of(flat, static_cast<uint32>((size - sizeof(FlatSketch)) / kBucketSize));
-    sketch.count = flat->count;
-    sketch.min = flat->min;
-    sketch.max = flat->max;
-    return sketch;
-}
-
 void write_header(FlatSketch* flat, const Sketch& sketch) {
     *flat = {0, kSketchVersion, {0, 0, 0}, sketch.count, sketch.min, sketch.max};
     SET_VARSIZE(flat, flat_size(sketch.buckets));
@@ -76,62 +59,96 @@ Datum read_sketch(Bytes bytes, uint32 (*buckets_of)(Bytes), Status (*read)(Bytes
     return PointerGetDatum(flat);
 }
 
-// ---- the expanded form ---------------------------------------------------------------------------------------
+// ---- the form that is filled ---------------------------------------------------------------------------------
 
-struct SketchObject {
-    ExpandedObjectHeader header;
+constexpr uint8 kFilled = 0;
+
+// The slots stand behind it. The pointer to them holds only until the value is copied: every use sets it first.
+struct FilledSketch {
+    int32 header;
+    uint8 version;  // kFilled
+    uint8 zeros[3];
     SketchTable table;
 };
+static_assert(sizeof(FilledSketch) % alignof(SketchSlot) == 0);
 
-SketchObject* object_of(ExpandedObjectHeader* header) { return reinterpret_cast<SketchObject*>(header); }
+constexpr Size filled_size(uint32 bits) { return sizeof(FilledSketch) + (sizeof(SketchSlot) << bits); }
 
-Size object_flat_size(ExpandedObjectHeader* header) { return flat_size(object_of(header)->table.buckets); }
+FilledSketch* as_filled(void* value) {
+    auto* filled = static_cast<FilledSketch*>(value);
+    filled->table.slots = reinterpret_cast<SketchSlot*>(filled + 1);
+    return filled;
+}
 
-void flatten_object(ExpandedObjectHeader* header, void* result, [[maybe_unused]] Size size) {
-    const SketchTable& table = object_of(header)->table;
-    Assert(size == flat_size(table.buckets));
-    auto* flat = static_cast<FlatSketch*>(result);
+FilledSketch* make_filled(uint64 buckets) {
+    const uint32 bits = sketch_table_bits(buckets);
+    FilledSketch* filled = as_filled(palloc0(filled_size(bits)));
+    SET_VARSIZE(filled, filled_size(bits));
+    filled->version = kFilled;
+    filled->table.bits = bits;
+    filled->table.multiplier = hash_seed() | 1;  // odd
+    return filled;
+}
+
+FilledSketch* with_more_room(const FilledSketch* old, uint64 buckets) {
+    FilledSketch* filled = make_filled(buckets);
+    SketchSlot* slots = filled->table.slots;
+    const uint32 bits = filled->table.bits;
+    filled->table = old->table;
+    sketch_table_move(&filled->table, slots, bits);
+    return filled;
+}
+
+FlatSketch* flatten(const FilledSketch* filled) {
+    const SketchTable& table = filled->table;
+    auto* flat = static_cast<FlatSketch*>(palloc(flat_size(table.buckets)));
     Sketch sketch = arrays_of(flat, table.buckets);
     sketch_from_table(table, &sketch);
     write_header(flat, sketch);
+    return flat;
 }
 
-const ExpandedObjectMethods kMethods = {object_flat_size, flatten_object};
+// ---- arguments -----------------------------------------------------------------------------------------------
 
-void make_room(SketchObject* object, uint64 buckets) {
-    SketchTable* table = &object->table;
-    if (table->slots != nullptr && buckets <= sketch_table_room(table->bits)) return;
-    const uint32 bits = sketch_table_bits(buckets);
-    auto* slots =
-        static_cast<SketchSlot*>(MemoryContextAllocZero(object->header.eoh_context, sizeof(SketchSlot) << bits));
-    SketchSlot* old = table->slots;
-    sketch_table_move(table, slots, bits);
-    if (old != nullptr) pfree(old);
+Sketch sketch_of(Datum value) {
+    auto* flat = reinterpret_cast<FlatSketch*>(PG_DETOAST_DATUM(value));
+    if (flat->version == kFilled) flat = flatten(as_filled(flat));
+    const Size size = VARSIZE(flat);
+    if (size < sizeof(FlatSketch) || flat->version != kSketchVersion ||
+        (size - sizeof(FlatSketch)) % kBucketSize != 0) {
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("unknown version of a quantile sketch"),
+                        errdetail("A stored sketch of %zu bytes is not of raxx_detect's version %d.", size,
+                                  static_cast<int>(kSketchVersion)),
+                        errhint("Read it with the release of raxx_detect that wrote it, or with a later one.")));
+    }
+    Sketch sketch = arrays_of(flat, static_cast<uint32>((size - sizeof(FlatSketch)) / kBucketSize));
+    sketch.count = flat->count;
+    sketch.min = flat->min;
+    sketch.max = flat->max;
+    return sketch;
 }
 
-void merge_into(SketchObject* object, const Sketch& other) {
-    make_room(object, uint64{object->table.buckets} + other.buckets);
-    Error error;
-    check(sketch_table_merge(&object->table, other, &error), error);
-}
-
-SketchObject* expand(Datum value, MemoryContext parent) {
-    MemoryContext context =
-        AllocSetContextCreate(parent, "raxx_detect quantile sketch", ALLOCSET_START_SMALL_SIZES);
-    auto* object = static_cast<SketchObject*>(MemoryContextAllocZero(context, sizeof(SketchObject)));
-    EOH_init_header(&object->header, &kMethods, context);
-    object->table.multiplier = hash_seed() | 1;
-    merge_into(object, sketch_of(value));
-    return object;
-}
-
-// The first argument, to be changed: itself where the server says that it may be, else a copy.
-SketchObject* writable_argument(FunctionCallInfo fcinfo) {
+// The first argument as a table with room for so many buckets more: in an aggregate the state itself if it can be.
+FilledSketch* state_to_fill(FunctionCallInfo fcinfo, uint32 more) {
     const Datum value = PG_GETARG_DATUM(0);
-    if (VARATT_IS_EXTERNAL_EXPANDED_RW(DatumGetPointer(value))) return object_of(DatumGetEOHP(value));
-    MemoryContext parent = nullptr;
-    if (AggCheckCallContext(fcinfo, &parent) == 0) parent = CurrentMemoryContext;
-    return expand(value, parent);
+    void* pointer = DatumGetPointer(value);
+    if (AggCheckCallContext(fcinfo, nullptr) != 0 && !VARATT_IS_EXTENDED(pointer) &&
+        static_cast<FlatSketch*>(pointer)->version == kFilled) {
+        FilledSketch* state = as_filled(pointer);
+        const uint64 buckets = uint64{state->table.buckets} + more;
+        return buckets <= sketch_table_room(state->table.bits) ? state : with_more_room(state, buckets);
+    }
+    const Sketch sketch = sketch_of(value);
+    FilledSketch* state = make_filled(uint64{sketch.buckets} + more);
+    Error error;
+    check(sketch_table_merge(&state->table, sketch, &error), error);
+    return state;
+}
+
+// Out of an aggregate nobody sees the form that is filled.
+Datum return_filled(FunctionCallInfo fcinfo, FilledSketch* filled) {
+    if (AggCheckCallContext(fcinfo, nullptr) != 0) return PointerGetDatum(filled);
+    return PointerGetDatum(flatten(filled));
 }
 
 }  // namespace
@@ -174,17 +191,27 @@ RAXX_FUNCTION(raxx_quantile_sketch_send) {
 // ---- the aggregates ------------------------------------------------------------------------------------------
 
 RAXX_FUNCTION(raxx_quantile_sketch_accumulate) {
-    SketchObject* object = writable_argument(fcinfo);
-    make_room(object, uint64{object->table.buckets} + 1);
+    FilledSketch* state = state_to_fill(fcinfo, 1);
     Error error;
-    check(sketch_table_add(&object->table, PG_GETARG_FLOAT8(1), &error), error);
-    return EOHPGetRWDatum(&object->header);
+    check(sketch_table_add(&state->table, PG_GETARG_FLOAT8(1), &error), error);
+    return return_filled(fcinfo, state);
 }
 
 RAXX_FUNCTION(raxx_quantile_sketch_combine) {
-    SketchObject* object = writable_argument(fcinfo);
-    merge_into(object, sketch_of(PG_GETARG_DATUM(1)));
-    return EOHPGetRWDatum(&object->header);
+    const Sketch other = sketch_of(PG_GETARG_DATUM(1));
+    FilledSketch* state = state_to_fill(fcinfo, other.buckets);
+    Error error;
+    check(sketch_table_merge(&state->table, other, &error), error);
+    return return_filled(fcinfo, state);
+}
+
+RAXX_FUNCTION(raxx_quantile_sketch_final) {
+    const Sketch sketch = sketch_of(PG_GETARG_DATUM(0));
+    auto* flat = static_cast<FlatSketch*>(palloc(flat_size(sketch.buckets)));
+    const Sketch copy = arrays_of(flat, sketch.buckets);
+    memcpy(copy.counts, sketch.counts, sketch.buckets * kBucketSize);  // the keys stand behind them
+    write_header(flat, sketch);
+    return PointerGetDatum(flat);
 }
 
 // ---- what is asked of a sketch -------------------------------------------------------------------------------

@@ -65,7 +65,12 @@ BEGIN
                 GROUP BY account, at),
             levels AS (
                 SELECT step, sum(step) OVER (PARTITION BY account ORDER BY at) AS level FROM steps)
-            SELECT count(*) FROM levels WHERE level >= 5 AND level - step < 5$q$)
+            SELECT count(*) FROM levels WHERE level >= 5 AND level - step < 5$q$),
+        ('avg of a float8', '', $q$SELECT avg(date_part('second', event_time)) FROM by_time$q$),
+        ('p99.9 of a float8: ours', '', $q$SELECT round(raxx_detect.quantile(raxx_detect.quantile_sketch(
+            date_part('second', event_time)), 0.999)::numeric, 1) FROM by_time$q$),
+        ('p99.9 of a float8: SQL', '', $q$SELECT round((percentile_disc(0.999) WITHIN GROUP (ORDER BY
+            date_part('second', event_time)))::numeric, 1) FROM by_time$q$)
         ) v(contender, off, query) LOOP
         IF c.off <> '' THEN PERFORM set_config(c.off, 'off', true); END IF;
         started := clock_timestamp();
@@ -93,7 +98,8 @@ SELECT c.name AS comparison, round(ours.ms) AS "ours, ms", round(expert.ms) AS "
 FROM (VALUES (1, 'gaps', 'count(*), index only'),
              (2, 'velocity, (key, time) index', 'count(*), index only (key, time)'),
              (3, 'velocity, index on time', 'count(*), index only'),
-             (4, 'distinct, index on time', 'count(*), index only')) c(position, name, floor)
+             (4, 'distinct, index on time', 'count(*), index only'),
+             (5, 'p99.9 of a float8', 'avg of a float8')) c(position, name, floor)
 JOIN medians ours ON ours.contender = c.name || ': ours'
 JOIN medians expert ON expert.contender = c.name || ': SQL'
 JOIN medians floor ON floor.contender = c.floor
