@@ -46,6 +46,17 @@ AS 'MODULE_PATHNAME', 'raxx_client_network' LANGUAGE C IMMUTABLE STRICT PARALLEL
 COMMENT ON FUNCTION raxx_detect.client_network(inet, int, int) IS
 'The client network that an address is in: its first ipv4_prefix or ipv6_prefix bits, as text, 203.0.113.7 or 2001:db8:0:1::/64. An IPv4 address mapped into IPv6 (::ffff:203.0.113.7) counts as IPv4; an address with a shorter netmask keeps it. NULL arguments give NULL; 22023 for a prefix length out of range.';
 
+CREATE FUNCTION raxx_detect.episodes_of(method text, times timestamptz[], entities text[], keys text[], time_window interval,
+    threshold bigint, OUT entity text, OUT episode tstzrange, OUT peak bigint, OUT sample_size bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_episodes_of' LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION raxx_detect.episodes_of(text, timestamptz[], text[], text[], interval, bigint) IS
+'As raxx_detect.episodes, of rows given as arrays in any order, for rows that no filter on a column can choose. method: velocity (rows; keys are not looked at) or distinct (distinct keys). Rows with a NULL element or an infinite time are ignored, and counted in raxx_detect.reading(). Errors: 22004 NULL argument (keys may be NULL for velocity), 22023 arrays of unequal length, an unknown method or a value out of range, 54000 more rows than half of raxx_detect.memory_limit sorts.';
+
+CREATE FUNCTION raxx_detect.add_reading(rows_read bigint, null_rows bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'raxx_add_reading' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION raxx_detect.add_reading(bigint, bigint) IS
+'Adds to raxx_detect.reading() what an evaluator read that is written in SQL. Does nothing with NULL.';
+
 CREATE FUNCTION raxx_detect.reading(OUT rows_read bigint, OUT null_rows bigint, OUT infinite_times bigint)
 RETURNS record AS 'MODULE_PATHNAME', 'raxx_reading' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION raxx_detect.reading() IS

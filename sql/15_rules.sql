@@ -4,9 +4,10 @@ CREATE TABLE raxx_detect.methods (
     method text PRIMARY KEY,
     evaluator text,
     learner text,
+    rechecker text,
     meaning text NOT NULL
 );
-COMMENT ON TABLE raxx_detect.methods IS 'How rules judge. evaluator: the function that does it; NULL: this version has none. learner: the function that keeps a day of a baseline; NULL: the method has none.';
+COMMENT ON TABLE raxx_detect.methods IS 'How rules judge. evaluator: the function that does it; NULL: this version has none. learner: the function that keeps a day of a baseline; NULL: the method has none. rechecker: the function that looks again, at each run, at the findings that are not cleared, of sources other than the one judged (rule, binding, as_of), and returns how many it changed; NULL: the method has none.';
 
 CREATE TABLE raxx_detect.method_parameters (
     method text NOT NULL REFERENCES raxx_detect.methods,

@@ -492,19 +492,22 @@ VALUES
      'Stripe webhook calls with a wrong signature',
      'webhook', 'ratio', 'high',
      '{stripe_webhook_events}', '{}',
-     '{"value": "signature_valid", "failure": "false", "window": "10 minutes", "threshold": 5, "time_zone": "UTC", "baseline_ready": "7 days"}',
+     '{"value": "signature_valid", "failure": "false", "window": "10 minutes", "threshold": 5, "baseline_floor": 3, "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 0.5, 'security-agent', '{P7}', 'dormant',
      -- telemetry
      'Source stripe_webhook_events: event_time, signature_valid, and ip where it is known. Writer: the Stripe webhook '
      'endpoint, one row for each call, refused ones included.',
      -- how
-     'Holds the number of failed signatures among the calls of the last 10 minutes against the share of failures in '
-     'the 7 days before, by the upper tail of a binomial distribution. While that baseline is not ready the threshold '
+     'At each failed signature, holds the number of failures among the calls of the last 10 minutes against the share '
+     'of failures in the 7 days before. Given that one failed, the probability that as many of the others do has to be '
+     'within the allowance for false alarms, shared among the failures that a month has at that share. It is the '
+     'upper tail of a binomial distribution, or where failures come in clusters from hour to hour of a negative binomial '
+     'one. The finding goes on while 3 failures are in the window. While the baseline is not ready the threshold '
      'decides alone.',
      -- thresholds
-     'Until the baseline is ready: 5 failures in 10 minutes. Once it is ready: a number of failures whose tail '
-     'probability is within the allowance for false alarms, one in two months.',
+     'Until the baseline is ready: 5 failures in 10 minutes. Once it is ready: at least 3 failures in 10 minutes whose '
+     'tail probability is within the allowance for false alarms, one in two months.',
      -- routes
      'HIGH: #raxx-ops-alert-sev2-5 in ET hours (09:00 to 18:00 America/New_York, Monday to Friday), '
      '#raxx-ops-alert-sev2 with push outside them; per event. Before launch: the ops@ daily digest.',
@@ -541,12 +544,15 @@ VALUES
      'Source outbound_mail_events: event_time, outcome (sent, hard_bounce and others). Writer: the Postmark webhook, '
      'one row for each message and outcome.',
      -- how
-     'Holds the number of hard bounces among the messages of the last hour, and of the last day, against the share of '
-     'the 7 days before, by the upper tail of a binomial distribution. On few messages a ratio says nothing, so below '
-     'a floor there is no verdict.',
+     'When an hour or a day by the clock (UTC) is over, holds the number of hard bounces among its messages against the '
+     'share of the 7 whole days before, by the upper tail of a binomial distribution, or where bounces come in '
+     'clusters from hour to hour of a negative binomial one. The day is judged without the hours that were reported '
+     'by themselves. On few messages a ratio says nothing, so below a floor there is no verdict, and none before the '
+     'baseline is ready. A verdict stands until the next hour or day is over.',
      -- thresholds
-     'A number of hard bounces whose tail probability is within the allowance for false alarms, one a month; at least '
-     '20 messages in the hour, 500 in the day. Becomes active above 500 messages a day, held for 7 days.',
+     'A number of hard bounces whose tail probability is within the allowance for false alarms, one a month, shared '
+     'among the hours and days of a month; at least 20 messages in the hour, 500 in the day. Becomes active above 500 '
+     'messages a day, held for 7 days.',
      -- routes
      'MEDIUM: the ops@ daily digest.',
      -- runbook
@@ -582,8 +588,9 @@ VALUES
      'Heroku Platform API. Optional source deploy_events: event_time, app.',
      -- how
      'Counts the distinct dynos of each app that restart in a sliding window of 10 minutes. Restarts that a deploy or '
-     'an operator caused do not count: those with such a cause, and those within 10 minutes of a deploy of the same '
-     'app. There is no baseline.',
+     'an operator caused do not count: those with such a cause, and, if deploy_events is bound, those within 10 minutes '
+     'of a deploy of the same app, before or after it. A deploy that comes after the finding clears it. There is no '
+     'baseline.',
      -- thresholds
      '3 distinct dynos of one app in 10 minutes. False alarms allowed for: one a month.',
      -- routes
@@ -618,8 +625,10 @@ VALUES
      'Sources addon_changes (event_time, app, item, actor) and change_records (event_time, app, item). Writers: a '
      'record of what changed at Heroku, and the console for the changes that operators decided on.',
      -- how
-     'Looks, for each add-on or config change, for a change record of the same app and item within 30 minutes before '
-     'or after it. A change without one is a finding. There is no baseline.',
+     'Looks, for each add-on or config change, for a change record of the same app and item whose time is within 30 '
+     'minutes before or after it. A change without one is a finding once those 30 minutes are over. A record that is '
+     'written later, however late, clears the finding. A change that names no app or item can have no record: it is a '
+     'finding, too. There is no baseline.',
      -- thresholds
      'Fires on each change without a record. False alarms allowed for: one a month.',
      -- routes

@@ -112,6 +112,13 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.detection_findings) IS
 'The candidate joined with what is known of its episode from before: the whole episode, all conditions, told by the worse half, with the evidence that it began with. What is joined is a maximum, so that it does not matter where the halves were cut.';
 
+CREATE FUNCTION raxx_detect.refutation(rule raxx_detect.rules) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN rule.params ? 'deploy_margin' THEN 'a deploy of the app has come close to the restarts since, or their rows have changed'
+                ELSE 'the rows that showed it have changed since' END
+$$;
+COMMENT ON FUNCTION raxx_detect.refutation(raxx_detect.rules) IS 'What has happened when the rows no longer show a finding of the rule, as its summary says it.';
+
 CREATE FUNCTION raxx_detect.record_findings(rule raxx_detect.rules, source text, candidates raxx_detect.candidate[],
     exact_from timestamptz, as_of timestamptz, first_look boolean, may_withdraw boolean, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -186,7 +193,7 @@ BEGIN
             UPDATE raxx_detect.detection_findings f
             SET episode = tstzrange(lower(old.episode), least(upper(old.episode), greatest(lower(old.episode), exact_from)), '[]'),
                 condition = 'cleared', updated_at = now(), evidence = old.evidence || jsonb_build_object('refuted_at', as_of),
-                summary = old.summary || '; the rows that showed it have changed since'
+                summary = old.summary || '; ' || raxx_detect.refutation(rule)
             WHERE f.finding_id = old.finding_id;
             changed := changed + 1;
         END IF;

@@ -152,13 +152,22 @@ COMMENT ON FUNCTION raxx_detect.baseline_days_there(raxx_detect.rules, raxx_dete
 
 -- What is left out.
 
+CREATE FUNCTION raxx_detect.rows_reach(rule raxx_detect.rules, evidence jsonb) RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    -- A day with a change of the clock is up to two hours longer.
+    SELECT CASE WHEN rule.params ? 'long_window' AND evidence -> 'conditions' ? 'day' THEN (rule.params ->> 'long_window')::interval + interval '2 hours'
+                ELSE coalesce((rule.params ->> 'window')::interval, '0') END
+$$;
+COMMENT ON FUNCTION raxx_detect.rows_reach(raxx_detect.rules, jsonb) IS
+'How long before a finding of the rule, with this evidence, the rows may lie that showed it: the window, or a day where a day was judged.';
+
 CREATE FUNCTION raxx_detect.left_out(rule raxx_detect.rules, source text, period tstzrange,
     OUT entity text, OUT period tstzrange)
 RETURNS SETOF record LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT f.entity, tstzrange(raxx_detect.before(lower(f.episode), coalesce((rule.params ->> 'window')::interval, '0')), upper(f.episode)) * $3
+    SELECT f.entity, tstzrange(raxx_detect.before(lower(f.episode), raxx_detect.rows_reach(rule, f.evidence)), upper(f.episode)) * $3
     FROM raxx_detect.detection_findings f
     WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
-      AND f.episode && tstzrange(lower($3), upper($3) + coalesce((rule.params ->> 'window')::interval, '0'))
+      AND f.episode && tstzrange(lower($3), upper($3) + raxx_detect.rows_reach(rule, f.evidence))
 $$;
 COMMENT ON FUNCTION raxx_detect.left_out(raxx_detect.rules, text, tstzrange) IS
 'Whose rows of a period no baseline may learn, and when: those in the windows of findings that nobody has closed, or that were closed as true_positive.';

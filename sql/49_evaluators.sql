@@ -1,12 +1,14 @@
--- Which functions evaluate and learn which method.
+-- Which functions evaluate, learn and recheck which method.
 
-UPDATE raxx_detect.methods m SET evaluator = f.evaluator, learner = f.learner
+UPDATE raxx_detect.methods m SET evaluator = f.evaluator, learner = f.learner, rechecker = f.rechecker
 FROM (VALUES
-    ('velocity', 'raxx_detect.evaluate_velocity', 'raxx_detect.learn_counts'),
-    ('spike', 'raxx_detect.evaluate_velocity', 'raxx_detect.learn_counts'),
-    ('distinct', 'raxx_detect.evaluate_distinct', 'raxx_detect.learn_counts'),
-    ('distinct + velocity', 'raxx_detect.evaluate_distinct_velocity', 'raxx_detect.learn_counts'),
-    ('pattern', 'raxx_detect.evaluate_pattern', NULL),
-    ('drift', 'raxx_detect.evaluate_drift', 'raxx_detect.learn_statements'),
-    ('gap', 'raxx_detect.evaluate_gap', 'raxx_detect.learn_gaps')
-) f(method, evaluator, learner) WHERE f.method = m.method;
+    ('velocity', 'raxx_detect.evaluate_velocity', 'raxx_detect.learn_counts', NULL),
+    ('spike', 'raxx_detect.evaluate_velocity', 'raxx_detect.learn_counts', NULL),
+    ('distinct', 'raxx_detect.evaluate_distinct_or_restarts', 'raxx_detect.learn_counts', NULL),
+    ('distinct + velocity', 'raxx_detect.evaluate_distinct_velocity', 'raxx_detect.learn_counts', NULL),
+    ('pattern', 'raxx_detect.evaluate_pattern', NULL, NULL),
+    ('drift', 'raxx_detect.evaluate_drift', 'raxx_detect.learn_statements', NULL),
+    ('gap', 'raxx_detect.evaluate_gap', 'raxx_detect.learn_gaps', NULL),
+    ('ratio', 'raxx_detect.evaluate_ratio', 'raxx_detect.learn_outcomes', NULL),
+    ('unmatched', 'raxx_detect.evaluate_unmatched', NULL, 'raxx_detect.recheck_unmatched')
+) f(method, evaluator, learner, rechecker) WHERE f.method = m.method;

@@ -79,6 +79,13 @@ $$;
 COMMENT ON FUNCTION raxx_detect.hindsight(raxx_detect.rules) IS
 'How much later than a row what decides about it may happen: a deploy after a restart, a record after a change. What is younger is never settled.';
 
+CREATE FUNCTION raxx_detect.baseline_reach(rule raxx_detect.rules) RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN rule.params ? 'long_window' THEN interval '4 days' ELSE '0' END
+$$;
+COMMENT ON FUNCTION raxx_detect.baseline_reach(raxx_detect.rules) IS
+'How much older than what is judged the baselines may have to be that are needed: whoever judges days looks again at the one that is in force, and at its hours.';
+
 CREATE FUNCTION raxx_detect.judge_slice(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
     INOUT result raxx_detect.rule_run)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -87,7 +94,8 @@ DECLARE
     known raxx_detect.coverage;
     settled timestamptz;
     exact_from timestamptz;
-    evaluator regproc;
+    method raxx_detect.methods;
+    rechecked bigint;
     candidates raxx_detect.candidate[];
     recorded record;
     piece record;
@@ -98,14 +106,18 @@ BEGIN
     -- A gap begins with a row: the last one that is settled.
     exact_from := CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
     IF rule.baseline_window IS NOT NULL THEN
-        FOR piece IN SELECT * FROM raxx_detect.baseline_pieces(rule, binding, exact_from, as_of) LOOP
+        FOR piece IN SELECT * FROM raxx_detect.baseline_pieces(rule, binding,
+                raxx_detect.before(exact_from, raxx_detect.baseline_reach(rule)), as_of) LOOP
             first_day := coalesce(first_day, piece.day);
             PERFORM raxx_detect.keep_baseline(rule, binding, piece.day);
         END LOOP;
         PERFORM raxx_detect.drop_old_baselines(rule, binding.source, first_day);
     END IF;
-    SELECT m.evaluator INTO evaluator FROM raxx_detect.methods m WHERE m.method = rule.method;
-    EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', evaluator)
+    SELECT m.* INTO method FROM raxx_detect.methods m WHERE m.method = rule.method;
+    IF method.rechecker IS NOT NULL THEN
+        EXECUTE format('SELECT %s($1, $2, $3)', method.rechecker::regproc) INTO rechecked USING rule, binding, as_of;
+    END IF;
+    EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', method.evaluator::regproc)
     INTO candidates USING rule, binding, exact_from, as_of;
     -- A source without a single event allows no verdict: it closes nothing, and nothing of it is settled.
     IF raxx_detect.last_event(binding, as_of) IS NULL THEN
@@ -122,7 +134,7 @@ BEGIN
     ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to;
 
     result.findings_new := result.findings_new + recorded.added;
-    result.findings_updated := result.findings_updated + recorded.changed;
+    result.findings_updated := result.findings_updated + recorded.changed + coalesce(rechecked, 0);
     result.covered := range_merge(coalesce(result.covered, 'empty'), tstzrange(settled, as_of, '(]'));
     IF recorded.withdrawn > 0 THEN
         result.detail := concat_ws('; ', result.detail,
@@ -212,6 +224,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.error_in_words(text, text, text, text) IS 'An error as a run''s detail tells it: SQLSTATE, message, DETAIL and HINT.';
 
+CREATE FUNCTION raxx_detect.judged_sources(rule raxx_detect.rules) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE rule.method WHEN 'unmatched' THEN rule.sources[1:1] ELSE rule.sources END
+$$;
+COMMENT ON FUNCTION raxx_detect.judged_sources(raxx_detect.rules) IS
+'The sources whose rows a rule judges. Method unmatched judges its first alone: no record of a change at all is a verdict on the changes, not a trouble of the records.';
+
 CREATE FUNCTION raxx_detect.evaluate_rule(rule raxx_detect.rules, as_of timestamptz, result raxx_detect.rule_run)
 RETURNS raxx_detect.rule_run LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -222,7 +241,7 @@ DECLARE
     state text; message text; detail text; hint text;
 BEGIN
     FOR binding IN SELECT b.* FROM raxx_detect.source_bindings b
-                   WHERE b.source = ANY (rule.sources) ORDER BY array_position(rule.sources, b.source) LOOP
+                   WHERE b.source = ANY (raxx_detect.judged_sources(rule)) ORDER BY array_position(rule.sources, b.source) LOOP
         unread := false;
         BEGIN  -- one source that fails does not keep the others from being judged
             result := raxx_detect.evaluate_source(rule, binding, as_of, result);
@@ -243,7 +262,7 @@ BEGIN
     END IF;
     RETURN result;
 END $$;
-COMMENT ON FUNCTION raxx_detect.evaluate_rule(raxx_detect.rules, timestamptz, raxx_detect.rule_run) IS 'Judges all bound sources of a rule.';
+COMMENT ON FUNCTION raxx_detect.evaluate_rule(raxx_detect.rules, timestamptz, raxx_detect.rule_run) IS 'Judges all bound sources of a rule that it judges.';
 
 CREATE FUNCTION raxx_detect.record_run(result raxx_detect.rule_run, started_at timestamptz, as_of timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -1,5 +1,7 @@
 // velocity_episodes, distinct_episodes, gaps, gap_quantiles, and episodes, which the rules are evaluated with: the
 // evaluators as SQL functions over any relation.
+#include "pg/episode_functions.h"
+
 #include "pg/errors.h"
 #include "pg/evaluate.h"
 #include "pg/pg.h"
@@ -33,17 +35,6 @@ TimeRange range_arguments(FunctionCallInfo fcinfo, int from, int to) {
                         errhint("Exchange the two.")));
     }
     return range;
-}
-
-int64 threshold_argument(FunctionCallInfo fcinfo, int number) {
-    require_argument(fcinfo, number, "threshold");
-    const int64 threshold = PG_GETARG_INT64(number);
-    if (threshold < 1) {
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("threshold must be at least 1"),
-                        errdetail("It is " INT64_FORMAT ".", threshold),
-                        errhint("A threshold of 1 finds every time at which there was anything at all.")));
-    }
-    return threshold;
 }
 
 void network_argument(FunctionCallInfo fcinfo, int number, Column* key) {
@@ -135,24 +126,6 @@ ReturnSetInfo* start_result(FunctionCallInfo fcinfo) {
     return reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
 }
 
-void return_episodes(FunctionCallInfo fcinfo, const Evaluation* evaluation, Column* key) {
-    ReturnSetInfo* result = start_result(fcinfo);
-    MemoryContext row_memory =
-        AllocSetContextCreate(CurrentMemoryContext, "raxx_detect row", ALLOCSET_DEFAULT_SIZES);
-    MemoryContext caller = MemoryContextSwitchTo(row_memory);
-    const Episodes episodes = evaluation_episodes(evaluation);
-    for (size_t i = 0; i < episodes.count; ++i) {
-        CHECK_FOR_INTERRUPTS();
-        const Episode& episode = episodes.items[i];
-        Datum values[] = {text_of(*key, episode.key), range_of(episode.start, episode.end),
-                          Int64GetDatum(episode.peak), Int64GetDatum(episode.rows)};
-        const bool nulls[] = {false, false, false, false};
-        tuplestore_putvalues(result->setResult, result->setDesc, values, const_cast<bool*>(nulls));
-        MemoryContextReset(row_memory);
-    }
-    MemoryContextSwitchTo(caller);
-}
-
 Datum run_episodes(FunctionCallInfo fcinfo, Method method, const Arguments& at, bool notice) {
     require_argument(fcinfo, at.relation, "relation");
     Spec spec = {};
@@ -203,6 +176,36 @@ GapArguments gap_arguments(FunctionCallInfo fcinfo) {
 }
 
 }  // namespace
+
+int64 threshold_argument(FunctionCallInfo fcinfo, int number) {
+    require_argument(fcinfo, number, "threshold");
+    const int64 threshold = PG_GETARG_INT64(number);
+    if (threshold < 1) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("threshold must be at least 1"),
+                        errdetail("It is " INT64_FORMAT ".", threshold),
+                        errhint("A threshold of 1 finds every time at which there was anything at all.")));
+    }
+    return threshold;
+}
+
+void return_episodes(FunctionCallInfo fcinfo, const Evaluation* evaluation, Column* key) {
+    ReturnSetInfo* result = start_result(fcinfo);
+    MemoryContext row_memory =
+        AllocSetContextCreate(CurrentMemoryContext, "raxx_detect row", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext caller = MemoryContextSwitchTo(row_memory);
+    const Episodes episodes = evaluation_episodes(evaluation);
+    for (size_t i = 0; i < episodes.count; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        const Episode& episode = episodes.items[i];
+        Datum values[] = {text_of(*key, episode.key), range_of(episode.start, episode.end),
+                          Int64GetDatum(episode.peak), Int64GetDatum(episode.rows)};
+        const bool nulls[] = {false, false, false, false};
+        tuplestore_putvalues(result->setResult, result->setDesc, values, const_cast<bool*>(nulls));
+        MemoryContextReset(row_memory);
+    }
+    MemoryContextSwitchTo(caller);
+}
+
 }  // namespace raxx
 
 using namespace raxx;

@@ -30,6 +30,13 @@ Evaluation* create(const Spec& spec) {
     return evaluation;
 }
 
+Spec limited(Spec spec) {
+    spec.memory_limit = static_cast<size_t>(memory_limit_mb) << 20;
+    spec.seed = hash_seed();
+    spec.stop = interrupted;
+    return spec;
+}
+
 ParamListInfo parameters(TimeRange range, ArrayType* patterns) {
     const int count = patterns == nullptr ? 2 : 3;
     ParamListInfo list = makeParamList(count);
@@ -70,13 +77,7 @@ Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, Tim
     Receiver* receiver = make_receiver(columns, evaluation, &reading);
     run(query, receiver, range, patterns);
     if (!flush(receiver)) return nullptr;
-    Error error;
-    Status status = Status::more;
-    while (status == Status::more || status == Status::stopped) {
-        CHECK_FOR_INTERRUPTS();  // an interrupt that is no cancel only delays
-        status = evaluation_finish(evaluation, &error);
-        check(status, error);
-    }
+    finish(evaluation);
     return evaluation;
 }
 
@@ -97,10 +98,26 @@ Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, Tim
 
 const Reading& session_reading() { return reading; }
 
+void add_reading(const Reading& more) {
+    reading.rows += more.rows;
+    reading.null_rows += more.null_rows;
+    reading.infinite_times += more.infinite_times;
+}
+
+Evaluation* new_evaluation(Spec spec) { return create(limited(spec)); }
+
+void finish(Evaluation* evaluation) {
+    Error error;
+    Status status = Status::more;
+    while (status == Status::more || status == Status::stopped) {
+        CHECK_FOR_INTERRUPTS();  // an interrupt that is no cancel only delays
+        status = evaluation_finish(evaluation, &error);
+        check(status, error);
+    }
+}
+
 Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns) {
-    spec.memory_limit = static_cast<size_t>(memory_limit_mb) << 20;
-    spec.seed = hash_seed();
-    spec.stop = interrupted;
+    spec = limited(spec);
     MemoryContext caller = CurrentMemoryContext;
     MemoryContext memory = AllocSetContextCreate(caller, "raxx_detect evaluation", ALLOCSET_DEFAULT_SIZES);
     SPI_connect();
