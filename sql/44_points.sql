@@ -156,7 +156,7 @@ COMMENT ON FUNCTION raxx_detect.point_verdicts(raxx_detect.rules, raxx_detect.so
 
 CREATE FUNCTION raxx_detect.in_figures(value float8) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN value <> 0 AND (abs(value) < 1e-4 OR abs(value) >= 1e9) THEN to_char(value, 'FM9.99EEEE')
+    SELECT CASE WHEN value <> 0 AND (abs(value) < 1e-4 OR abs(value) >= 1e9) THEN btrim(to_char(value, '9.99EEEE'))
                 ELSE trim_scale(round(value::numeric, greatest(0, 3 - floor(log(greatest(abs(value), 1e-4)))::int)))::text END
 $$;
 COMMENT ON FUNCTION raxx_detect.in_figures(float8) IS 'A finite number as a sentence says it, to four significant figures, without cutting what stands before the point: 12.34, 12345, 1.23e+12.';
