@@ -93,6 +93,8 @@ COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence
 
 CREATE FUNCTION raxx_detect.continued(c raxx_detect.candidate, old raxx_detect.detection_findings) RETURNS raxx_detect.candidate
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    least_p_value float8 := least(c.p_value, old.p_value);
 BEGIN
     c.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));
     c.conditions := ARRAY(SELECT DISTINCT x FROM unnest(c.conditions || ARRAY(
@@ -106,7 +108,7 @@ BEGIN
     END IF;
     c.evidence := old.evidence;  -- what it began with
     c.p_value := coalesce(CASE WHEN c.fired_by = 'baseline' THEN raxx_detect.count_p_value(c.evidence -> 'baseline', c.observed) END,
-                          least(c.p_value, old.p_value));
+                          least_p_value);
     RETURN c;
 END $$;
 COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.detection_findings) IS
