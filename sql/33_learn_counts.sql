@@ -39,44 +39,27 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     cell interval := rule.params ->> 'window';
     value_column name := CASE rule.method WHEN 'distinct' THEN raxx_detect.role_column(binding, rule.params ->> 'value') END;
+    networks int[] := CASE WHEN rule.params ? 'ipv4_prefix' THEN ARRAY[(rule.params ->> 'ipv4_prefix')::int, (rule.params ->> 'ipv6_prefix')::int] END;
+    day_cells float8[] := raxx_detect.cells_by_hour(rule, period, cell);
     out_entities text[];
     out_periods tstzrange[];
 BEGIN
     SELECT array_agg(l.entity), array_agg(l.period) INTO out_entities, out_periods
     FROM raxx_detect.left_out(rule, binding.source, period) l;
-    EXECUTE format(
-        'WITH cells AS MATERIALIZED (
-             SELECT entity, extract(hour FROM timezone($6, cell))::int AS hour, %7$s AS x,
-                    (count(*) FILTER (WHERE NOT is_out))::int AS rows, (count(*) FILTER (WHERE is_out))::int AS rows_out
-             FROM (SELECT %1$s AS entity, date_bin($5, t.%2$I, lower($4)) AS cell, %3$s AS value,
-                          $7 IS NOT NULL AND EXISTS (SELECT FROM unnest($7, $8) l(entity, period)
-                              WHERE l.entity = raxx_detect.bounded_entity(%1$s) AND t.%2$I <@ l.period) AS is_out
-                   FROM %4$s t WHERE t.%2$I >= lower($4) AND t.%2$I < upper($4) AND t.%5$I IS NOT NULL %6$s) counted
-             GROUP BY entity, cell
-         ), hours AS MATERIALIZED (
-             SELECT entity, hour, count(*) AS cells, sum(x) AS x, sum(x::float8 * x) AS squares FROM cells WHERE x > 0 GROUP BY entity, hour
-         ), kept AS (
-             SELECT entity FROM hours GROUP BY entity ORDER BY sum(x) DESC, entity COLLATE "C" LIMIT $9
-         ), written AS (
-             INSERT INTO raxx_detect.baselines (rule_id, source, day, entity, exposure, rows, squares, sketch)
-             SELECT $1, $2, $3, NULL, %8$s::float8[], %9$s::bigint[], %10$s::float8[],
-                    (SELECT raxx_detect.quantile_sketch(x::float8) FROM cells WHERE x > 0)
-             FROM hours HAVING count(*) > 0
-             UNION ALL
-             SELECT $1, $2, $3, raxx_detect.bounded_entity(entity), $10, %9$s::bigint[], %10$s::float8[], NULL
-             FROM hours JOIN kept USING (entity) GROUP BY entity
-         )
-         UPDATE raxx_detect.baseline_days b SET rows = coalesce(s.rows, 0), left_out = coalesce(s.rows_out, 0)
-         FROM (SELECT sum(rows) AS rows, sum(rows_out) AS rows_out FROM cells) s
-         WHERE b.rule_id = $1 AND b.source = $2 AND b.day = $3',
-        raxx_detect.entity_expression(rule, binding, rule.params ->> 'entity'), binding.columns ->> 'event_time',
-        CASE WHEN value_column IS NULL THEN 'NULL' ELSE format('raxx_detect.text_of(t.%I)', value_column) END, binding.relation,
-        raxx_detect.role_column(binding, rule.params ->> 'entity'),
-        CASE WHEN value_column IS NULL THEN '' ELSE format('AND t.%I IS NOT NULL', value_column) END,
-        CASE WHEN value_column IS NULL THEN '(count(*) FILTER (WHERE NOT is_out))::int' ELSE '(count(DISTINCT value) FILTER (WHERE NOT is_out))::int' END,
-        raxx_detect.hour_sums('cells'), raxx_detect.hour_sums('x'), raxx_detect.hour_sums('squares'))
-    USING rule.rule_id, binding.source, day, period, cell, raxx_detect.rule_time_zone(rule), out_entities, out_periods,
-        coalesce((rule.params ->> 'baseline_entities')::bigint, 0), raxx_detect.cells_by_hour(rule, period, cell);
+    WITH counts AS MATERIALIZED (
+        SELECT c.* FROM raxx_detect.hours_of_cells(rule, period, cell) h
+        CROSS JOIN LATERAL raxx_detect.cell_counts(binding.relation, binding.columns ->> 'event_time',
+            raxx_detect.role_column(binding, rule.params ->> 'entity'), value_column, networks, cell, lower(period), upper(period),
+            h.hour_starts, h.hours, out_entities, out_periods, coalesce((rule.params ->> 'baseline_entities')::bigint, 0)) c
+    ), written AS (
+        INSERT INTO raxx_detect.baselines (rule_id, source, day, entity, exposure, rows, squares, sketch)
+        SELECT rule.rule_id, binding.source, day, raxx_detect.bounded_entity(c.entity),
+               CASE WHEN c.entity IS NULL THEN c.cells::float8[] ELSE day_cells END, c.sums, c.squares, c.sketch
+        FROM counts c WHERE c.entity IS NOT NULL OR c.sketch IS NOT NULL
+    )
+    UPDATE raxx_detect.baseline_days b SET rows = c.counted, left_out = c.left_out
+    FROM counts c
+    WHERE c.entity IS NULL AND b.rule_id = rule.rule_id AND b.source = binding.source AND b.day = day;
 
     -- Of an entity whose rows were left out, the time that they were left out of was not observed.
     INSERT INTO raxx_detect.baselines AS b (rule_id, source, day, entity, exposure, rows, squares)

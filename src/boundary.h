@@ -37,9 +37,9 @@ enum class Status {
     failed,   // see the Error
 };
 
-// ---- evaluations (velocity.h, distinct.h, gaps.h) ------------------------------------------------------------
+// ---- evaluations (velocity.h, distinct.h, gaps.h, cell_counts.h) ---------------------------------------------
 
-enum class Method { velocity, distinct, email_pattern, gaps, gap_quantiles };
+enum class Method { velocity, distinct, email_pattern, gaps, gap_quantiles, cell_counts };
 
 // How the rows arrive. by_key: grouped by key, by time within one key.
 enum class Order { by_time, by_key, none };
@@ -53,20 +53,32 @@ struct KeyLimits {
     const int64_t* limits;
 };
 
+// Time from `begin` on, divided into cells of Spec::window; and by which hour of the clock a cell goes: that of the
+// last start at or before its beginning.
+struct Cells {
+    Time begin;
+    uint32_t hour_count;      // at least 1
+    const Time* hour_starts;  // ascending, the first at `begin` or before
+    const int32_t* hours;     // 0 to 23
+    bool distinct;            // count distinct values, not rows
+    uint64_t keep;            // how many keys are wanted one by one: those with the largest sums
+};
+
 struct Spec {
     Method method;
     Order order;
     bool check_order;         // the order by_time is only presumed: Status::reread at the first row out of it
-    Time window;              // velocity, distinct, email_pattern: the sliding window; gaps: report what is longer
+    Time window;              // the sliding window; gaps: report what is longer; cell_counts: the cells' length
     int64_t threshold;        // velocity, distinct, email_pattern: at least so many
     const KeyLimits* limits;  // by_time or none: instead of the threshold; only read by evaluation_create
     double quantile;          // gap_quantiles: which, in [0, 1]
     size_t memory_limit;      // bytes the evaluation may hold before it gives up (Status::reread or an error)
     uint64_t seed;            // keys the hash tables, so that nobody can choose colliding entities
     bool (*stop)();           // asked now and then while sorting; may be null
+    const Cells* cells = nullptr;  // cell_counts; only read by evaluation_create
 };
 
-// Rows as columns. keys: not for gaps; values: only for distinct. Times are finite.
+// Rows as columns. keys: not for gaps; values: only for distinct and such cells. Times are finite.
 struct Rows {
     uint32_t count;
     const Time* times;
@@ -89,9 +101,36 @@ struct Episodes {
     const Episode* items;
 };
 
+// A quantile sketch as it is stored: the keys ascend, the counts are positive and add up to `count`. Without a
+// value min and max are 0.
+struct Sketch {
+    int64_t count;
+    double min;
+    double max;
+    uint32_t buckets;
+    int32_t* keys;
+    int64_t* counts;
+};
+
 struct HourlyGaps {
     int64_t count[24];     // by the UTC hour in which the gap began
     int64_t quantile[24];  // microseconds; -1 where count is 0
+};
+
+// What the cells held that held anything; element h: those of hour h.
+struct HourlyCounts {
+    int64_t cells[24];
+    int64_t sums[24];
+    double squares[24];  // sums of squares
+};
+
+struct CellCounts {
+    int64_t rows;
+    HourlyCounts all;  // each key's cells are cells of their own
+    Sketch sketch;     // of what the cells held
+    size_t certain;    // so many keys are among those wanted;
+    size_t tied;       // and of so many after them, all with the same sum, as many as are still wanted
+    const Bytes* keys;
 };
 
 class Evaluation;
@@ -101,6 +140,8 @@ Status evaluation_add(Evaluation* evaluation, const Rows& rows, Error* error) no
 Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept;
 Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;  // valid until evaluation_free
 HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept;
+CellCounts evaluation_cell_counts(const Evaluation* evaluation) noexcept;  // valid until evaluation_free
+HourlyCounts evaluation_key_counts(const Evaluation* evaluation, size_t at) noexcept;  // of the keys[at]
 void evaluation_free(Evaluation* evaluation) noexcept;
 
 // ---- statistics (tails.h, ks_test.h, benford.h) --------------------------------------------------------------
@@ -136,16 +177,6 @@ Status benford(const int64_t counts[9], BenfordResult* result, Error* error) noe
 
 // ---- quantile sketches (quantile_sketch.h) ---------------------------------------------------------------------
 
-// As it is stored: the keys ascend, the counts are positive and add up to `count`. Without a value min and max are
-// 0.
-struct Sketch {
-    int64_t count;
-    double min;
-    double max;
-    uint32_t buckets;
-    int32_t* keys;
-    int64_t* counts;
-};
 constexpr uint8_t kSketchVersion = 1;
 
 // As it is filled: a hash table, at most three quarters full. A free slot has the count 0.

@@ -21,6 +21,8 @@ class Collector : public Evaluation {
     Status finish() override;
     Episodes episodes() const override { return next_->episodes(); }
     HourlyGaps hourly_gaps() const override { return next_->hourly_gaps(); }
+    CellCounts cell_counts() const override { return next_->cell_counts(); }
+    HourlyCounts key_counts(size_t at) const override { return next_->key_counts(at); }
     size_t memory() const override;
 
   private:

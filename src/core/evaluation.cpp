@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "core/cell_counts.h"
 #include "core/collector.h"
 #include "core/distinct.h"
 #include "core/email_velocity.h"
@@ -29,6 +30,8 @@ class Guarded : public Evaluation {
     Status finish() override { return within_limit(inner_->finish()); }
     Episodes episodes() const override { return inner_->episodes(); }
     HourlyGaps hourly_gaps() const override { return inner_->hourly_gaps(); }
+    CellCounts cell_counts() const override { return inner_->cell_counts(); }
+    HourlyCounts key_counts(size_t at) const override { return inner_->key_counts(at); }
     size_t memory() const override { return inner_->memory(); }
 
   private:
@@ -65,6 +68,8 @@ std::unique_ptr<Evaluation> make_by_time(const Spec& spec) {
             return std::make_unique<Gaps>(spec);
         case Method::gap_quantiles:
             return std::make_unique<GapQuantiles>(spec);
+        case Method::cell_counts:
+            return std::make_unique<CellCounter>(spec);
     }
     throw Failure{sqlstate::kInternal, "unknown method", "", ""};
 }
@@ -99,6 +104,12 @@ Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept {
 Episodes evaluation_episodes(const Evaluation* evaluation) noexcept { return evaluation->episodes(); }
 
 HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept { return evaluation->hourly_gaps(); }
+
+CellCounts evaluation_cell_counts(const Evaluation* evaluation) noexcept { return evaluation->cell_counts(); }
+
+HourlyCounts evaluation_key_counts(const Evaluation* evaluation, size_t at) noexcept {
+    return evaluation->key_counts(at);
+}
 
 void evaluation_free(Evaluation* evaluation) noexcept { delete evaluation; }
 

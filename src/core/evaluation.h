@@ -19,6 +19,8 @@ class Evaluation {
     virtual Status finish() = 0;               // Status::more until it is Status::ok
     virtual Episodes episodes() const { return {}; }
     virtual HourlyGaps hourly_gaps() const { return {}; }
+    virtual CellCounts cell_counts() const { return {}; }
+    virtual HourlyCounts key_counts([[maybe_unused]] size_t at) const { return {}; }
     virtual size_t memory() const = 0;
 
   protected:

@@ -66,7 +66,7 @@ void run(const SourceQuery& query, Receiver* receiver, TimeRange range, ArrayTyp
 // Reads everything into one evaluation, which lives in `memory`; nullptr, with a greater effort to try, if the rows
 // could not be used in the order they came. SPI leaves its own memory context behind, hence the switch.
 Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns,
-                    Effort* effort) {
+                    LeftOut* left_out, Effort* effort) {
     const SourceQuery query =
         source_query(columns, range, spec.method == Method::velocity && spec.limits == nullptr, *effort);
     *effort = query.effort == Effort::presume ? Effort::index : Effort::sort;
@@ -74,7 +74,7 @@ Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, Tim
     spec.check_order = query.effort == Effort::presume;
     MemoryContextSwitchTo(memory);
     Evaluation* evaluation = create(spec);
-    Receiver* receiver = make_receiver(columns, evaluation, &reading);
+    Receiver* receiver = make_receiver(columns, evaluation, &reading, left_out);
     run(query, receiver, range, patterns);
     if (!flush(receiver)) return nullptr;
     finish(evaluation);
@@ -83,13 +83,13 @@ Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, Tim
 
 // With ever more effort for the order of the rows, until they could be used.
 [[gnu::noinline]] Evaluation* attempt_until_usable(MemoryContext memory, SourceColumns& columns, const Spec& spec,
-                                                   const TimeRange* range, ArrayType* patterns) {
+                                                   const TimeRange* range, ArrayType* patterns, LeftOut* left_out) {
     const Reading before = reading;
     Evaluation* evaluation = nullptr;
     for (Effort effort = Effort::presume; evaluation == nullptr;) {
         MemoryContextReset(memory);
         reading = before;  // rows that are read again count once
-        evaluation = attempt(memory, columns, spec, *range, patterns, &effort);
+        evaluation = attempt(memory, columns, spec, *range, patterns, left_out, &effort);
     }
     return evaluation;
 }
@@ -104,6 +104,8 @@ void add_reading(const Reading& more) {
     reading.infinite_times += more.infinite_times;
 }
 
+void take_back_reading(const Reading& before) { reading = before; }
+
 Evaluation* new_evaluation(Spec spec) { return create(limited(spec)); }
 
 void finish(Evaluation* evaluation) {
@@ -116,7 +118,7 @@ void finish(Evaluation* evaluation) {
     }
 }
 
-Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns) {
+Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns, LeftOut* left_out) {
     spec = limited(spec);
     MemoryContext caller = CurrentMemoryContext;
     MemoryContext memory = AllocSetContextCreate(caller, "raxx_detect evaluation", ALLOCSET_DEFAULT_SIZES);
@@ -125,7 +127,7 @@ Evaluation* evaluate(SourceColumns& columns, Spec spec, TimeRange range, ArrayTy
     Evaluation* volatile evaluation = nullptr;
     enter_source_query();
     PG_TRY();
-    { evaluation = attempt_until_usable(memory, columns, spec, &range, patterns); }
+    { evaluation = attempt_until_usable(memory, columns, spec, &range, patterns, left_out); }
     PG_FINALLY();
     { leave_source_query(); }
     PG_END_TRY();

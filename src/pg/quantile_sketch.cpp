@@ -5,6 +5,8 @@
 // changed in place; every function takes that form, too, but only the aggregates' states have it. (An expanded
 // object of the server's would do without a second form, but each has a memory context of its own, and a hash
 // aggregate looks at all of them for each new group.)
+#include "pg/quantile_sketch.h"
+
 #include "pg/errors.h"
 #include "pg/pg.h"
 #include "pg/results.h"
@@ -152,6 +154,16 @@ Datum return_filled(FunctionCallInfo fcinfo, FilledSketch* filled) {
 }
 
 }  // namespace
+
+Datum sketch_datum(const Sketch& sketch) {
+    auto* flat = static_cast<FlatSketch*>(palloc(flat_size(sketch.buckets)));
+    const Sketch copy = arrays_of(flat, sketch.buckets);
+    memcpy(copy.counts, sketch.counts, sketch.buckets * sizeof *copy.counts);
+    memcpy(copy.keys, sketch.keys, sketch.buckets * sizeof *copy.keys);
+    write_header(flat, sketch);
+    return PointerGetDatum(flat);
+}
+
 }  // namespace raxx
 
 using namespace raxx;
@@ -205,14 +217,7 @@ RAXX_FUNCTION(raxx_quantile_sketch_combine) {
     return return_filled(fcinfo, state);
 }
 
-RAXX_FUNCTION(raxx_quantile_sketch_final) {
-    const Sketch sketch = sketch_of(PG_GETARG_DATUM(0));
-    auto* flat = static_cast<FlatSketch*>(palloc(flat_size(sketch.buckets)));
-    const Sketch copy = arrays_of(flat, sketch.buckets);
-    memcpy(copy.counts, sketch.counts, sketch.buckets * kBucketSize);  // the keys stand behind them
-    write_header(flat, sketch);
-    return PointerGetDatum(flat);
-}
+RAXX_FUNCTION(raxx_quantile_sketch_final) { return sketch_datum(sketch_of(PG_GETARG_DATUM(0))); }
 
 // ---- what is asked of a sketch -------------------------------------------------------------------------------
 

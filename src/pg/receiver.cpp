@@ -21,10 +21,12 @@ struct Receiver {
     Reading* reading;
     Column* key;            // nullptr: none
     Column* value;          // nullptr: none
+    LeftOut* left_out;      // nullptr: nothing
     MemoryContext scratch;  // what output functions and detoasting leave, until the batch is handed over
     bool refused;
 
     uint32_t rows;
+    uint32_t rows_left_out;  // since the last batch
     Time times[kBatchRows];
     Bytes keys[kBatchRows];
     Bytes values[kBatchRows];
@@ -68,6 +70,21 @@ Bytes take(Receiver* receiver, Column* column, Datum value) {
     return bytes;
 }
 
+// Rows that are left out count, too: they may have left something in the scratch memory.
+bool is_full(const Receiver* receiver) {
+    return receiver->rows + receiver->rows_left_out == kBatchRows ||
+           receiver->used >= kBufferBytes - 2 * sizeof(Datum);
+}
+
+// Of the row whose key was taken last.
+bool is_left_out(Receiver* receiver, Time time) {
+    if (receiver->left_out == nullptr || !anything_left_out(receiver->left_out, time)) return false;
+    MemoryContext caller = MemoryContextSwitchTo(receiver->scratch);
+    const bool result = leaves_out(receiver->left_out, time, *receiver->key, receiver->keys[receiver->rows]);
+    MemoryContextSwitchTo(caller);
+    return result;
+}
+
 bool receive(TupleTableSlot* slot, DestReceiver* self) {
     auto* receiver = reinterpret_cast<Receiver*>(self);
     slot_getallattrs(slot);
@@ -84,13 +101,16 @@ bool receive(TupleTableSlot* slot, DestReceiver* self) {
     }
     if (receiver->key != nullptr)
         receiver->keys[receiver->rows] = take(receiver, receiver->key, slot->tts_values[1]);
+    if (is_left_out(receiver, time)) {
+        ++receiver->rows_left_out;
+        return is_full(receiver) ? flush(receiver) : true;
+    }
     if (receiver->value != nullptr) {
         receiver->values[receiver->rows] = take(receiver, receiver->value, slot->tts_values[2]);
     }
     receiver->times[receiver->rows] = time;
     ++receiver->rows;
-    if (receiver->rows < kBatchRows && receiver->used < kBufferBytes - 2 * sizeof(Datum)) return true;
-    return flush(receiver);
+    return is_full(receiver) ? flush(receiver) : true;
 }
 
 // The plan's columns must still be what was checked: a hostile or unlucky change in between is an error, not a
@@ -112,16 +132,19 @@ void shutdown([[maybe_unused]] DestReceiver* self) {}
 
 }  // namespace
 
-Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading* reading) {
+Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading* reading, LeftOut* left_out) {
     auto* receiver = static_cast<Receiver*>(palloc(sizeof(Receiver)));
     receiver->destination = {receive, startup, shutdown, shutdown, DestTuplestore};
     receiver->evaluation = evaluation;
     receiver->reading = reading;
     receiver->key = columns.key.number != 0 ? &columns.key : nullptr;
     receiver->value = columns.value.number != 0 ? &columns.value : nullptr;
+    receiver->left_out = left_out;
+    if (left_out != nullptr) forget_rows(left_out);
     receiver->scratch = AllocSetContextCreate(CurrentMemoryContext, "raxx_detect batch", ALLOCSET_DEFAULT_SIZES);
     receiver->refused = false;
     receiver->rows = 0;
+    receiver->rows_left_out = 0;
     receiver->used = 0;
     return receiver;
 }
@@ -141,6 +164,7 @@ bool flush(Receiver* receiver) {
     }
     receiver->refused = status == Status::reread;
     receiver->rows = 0;
+    receiver->rows_left_out = 0;
     receiver->used = 0;
     MemoryContextReset(receiver->scratch);
     return !receiver->refused;

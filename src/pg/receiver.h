@@ -8,8 +8,9 @@ namespace raxx {
 
 struct Receiver;
 
-// Lives in the current memory context. Adds what it sees to `reading`.
-Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading* reading);
+// Lives in the current memory context. Adds what it sees to `reading`, and keeps from the evaluation what is left
+// out, which may be nullptr and is counted anew.
+Receiver* make_receiver(SourceColumns& columns, Evaluation* evaluation, Reading* reading, LeftOut* left_out);
 
 DestReceiver* as_destination(Receiver* receiver);
 

@@ -10,4 +10,9 @@ Datum return_row(FunctionCallInfo fcinfo, Datum* values, bool* nulls) {
     return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
 }
 
+ReturnSetInfo* start_result(FunctionCallInfo fcinfo) {
+    InitMaterializedSRF(fcinfo, 0);
+    return reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+}
+
 }  // namespace raxx

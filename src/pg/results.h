@@ -8,4 +8,7 @@ namespace raxx {
 // A row of the type that the function is declared to return.
 Datum return_row(FunctionCallInfo fcinfo, Datum* values, bool* nulls);
 
+// Begins a result of rows, which go into its setResult; the function must return a set.
+ReturnSetInfo* start_result(FunctionCallInfo fcinfo);
+
 }  // namespace raxx
