@@ -4,6 +4,7 @@
 #include "pg/bytes.h"
 
 extern "C" {
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 }
 
@@ -101,18 +102,16 @@ bool bounds_of(Datum range, Stretch* stretch) {
 
 // As raxx_detect.bounded_entity.
 Bytes bounded(Bytes name) {
-    static const char between[] = "... sha256:";
-    const auto* text = reinterpret_cast<const char*>(name.data);
+    const auto* characters = reinterpret_cast<const char*>(name.data);
     const int size = static_cast<int>(name.size);
-    Datum whole = PointerGetDatum(cstring_to_text_with_len(text, size));
+    const Datum whole = PointerGetDatum(cstring_to_text_with_len(characters, size));
     const Bytes hash = bytes_of_datum(DirectFunctionCall1(sha256_bytea, whole));
-    const auto kept = static_cast<uint32_t>(pg_mbcharcliplen(text, size, kLongestName));
-    const uint32_t before = kept + static_cast<uint32_t>(strlen(between));
-    auto* result = static_cast<char*>(palloc(before + 2 * hash.size));
-    memcpy(result, text, kept);
-    memcpy(result + kept, between, strlen(between));
-    hex_encode(reinterpret_cast<const char*>(hash.data), hash.size, result + before);
-    return {reinterpret_cast<unsigned char*>(result), before + 2 * hash.size};
+    StringInfoData result;
+    initStringInfo(&result);
+    appendBinaryStringInfo(&result, characters, pg_mbcharcliplen(characters, size, kLongestName));
+    appendStringInfoString(&result, "... sha256:");
+    for (uint32_t i = 0; i < hash.size; ++i) appendStringInfo(&result, "%02x", hash.data[i]);
+    return {reinterpret_cast<const unsigned char*>(result.data), static_cast<uint32_t>(result.len)};
 }
 
 Stretches copy_without_names(Stretches stretches) {

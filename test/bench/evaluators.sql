@@ -66,6 +66,22 @@ BEGIN
             levels AS (
                 SELECT step, sum(step) OVER (PARTITION BY account ORDER BY at) AS level FROM steps)
             SELECT count(*) FROM levels WHERE level >= 5 AND level - step < 5$q$),
+        ('cell counts: ours', '', $q$
+            WITH hours AS (SELECT array_agg(h ORDER BY h) AS starts, array_agg(extract(hour FROM h)::int ORDER BY h) AS hours
+                FROM generate_series('2026-01-01'::timestamptz, '2026-12-31 23:00', '1 hour') h),
+            counts AS MATERIALIZED (SELECT c.* FROM hours CROSS JOIN LATERAL raxx_detect.cell_counts('by_time', 'event_time', 'account', NULL, NULL,
+                '1 minute', '2026-01-01', '2027-01-01', starts, hours, NULL, NULL, 1000) c)
+            SELECT concat_ws(',', (SELECT raxx_detect.quantile(sketch, 0.999) FROM counts WHERE entity IS NULL),
+                (SELECT concat_ws(',', sum(u.cells), sum(u.sums), sum(u.squares)) FROM counts c CROSS JOIN unnest(c.cells, c.sums, c.squares) u(cells, sums, squares)
+                 WHERE c.entity IS NULL), (SELECT md5(string_agg(entity, ',' ORDER BY entity COLLATE "C")) FROM counts))$q$),
+        ('cell counts: SQL', '', $q$
+            WITH cells AS MATERIALIZED (SELECT account, date_bin('1 minute', event_time, '2026-01-01') AS cell, count(*) AS x FROM by_time GROUP BY 1, 2),
+            hours AS MATERIALIZED (SELECT account, extract(hour FROM cell) AS hour, count(*) AS cells, sum(x) AS sums, sum(x::float8 * x) AS squares
+                FROM cells GROUP BY 1, 2),
+            kept AS (SELECT account FROM hours GROUP BY 1 ORDER BY sum(sums) DESC, account COLLATE "C" LIMIT 1000)
+            SELECT concat_ws(',', (SELECT raxx_detect.quantile(raxx_detect.quantile_sketch(x), 0.999) FROM cells),
+                (SELECT concat_ws(',', sum(cells), sum(sums), sum(squares)) FROM hours),
+                (SELECT md5(string_agg(account, ',' ORDER BY account COLLATE "C")) FROM kept))$q$),
         ('avg of a float8', '', $q$SELECT avg(date_part('second', event_time)) FROM by_time$q$),
         ('p99.9 of a float8: ours', '', $q$SELECT round(raxx_detect.quantile(raxx_detect.quantile_sketch(
             date_part('second', event_time)), 0.999)::numeric, 1) FROM by_time$q$),
@@ -99,7 +115,8 @@ FROM (VALUES (1, 'gaps', 'count(*), index only'),
              (2, 'velocity, (key, time) index', 'count(*), index only (key, time)'),
              (3, 'velocity, index on time', 'count(*), index only'),
              (4, 'distinct, index on time', 'count(*), index only'),
-             (5, 'p99.9 of a float8', 'avg of a float8')) c(position, name, floor)
+             (5, 'cell counts', 'count(*), index only'),
+             (6, 'p99.9 of a float8', 'avg of a float8')) c(position, name, floor)
 JOIN medians ours ON ours.contender = c.name || ': ours'
 JOIN medians expert ON expert.contender = c.name || ': SQL'
 JOIN medians floor ON floor.contender = c.floor
