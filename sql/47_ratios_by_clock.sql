@@ -78,7 +78,8 @@ BEGIN
             WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.entity = binding.source
               AND tstzrange(lower(f.episode), upper(f.episode), '[]') @> exact_from AND NOT f.evidence ? 'refuted_at')
         THEN raxx_detect.before(exact_from, interval '2 days') ELSE exact_from END);
-    IF NOT isfinite(since) OR since >= as_of THEN
+    IF NOT isfinite(since) OR since >= as_of
+       OR NOT raxx_detect.baseline_is_ready(rule, binding.source, raxx_detect.judging_day(rule, binding, as_of)) THEN
         RETURN;
     END IF;
     FOR e IN WITH points AS MATERIALIZED (
