@@ -71,6 +71,7 @@ DECLARE
     number int := 0;
     e record;
 BEGIN
+    PERFORM raxx_detect.add_reading(r.rows_read, r.null_rows) FROM raxx_detect.read_outcomes(rule, binding, exact_from, as_of) r;
     -- What is in force at exact_from was judged up to a day before. Nothing is judged that is more than 400 days old, since
     -- no baseline is kept for it.
     since := greatest(raxx_detect.before(as_of, interval '400 days'), CASE WHEN EXISTS (
