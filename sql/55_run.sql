@@ -155,6 +155,9 @@ BEGIN
         RETURN as_of;
     END IF;
     next_event := raxx_detect.next_event(binding, begins);
+    IF next_event IS NULL AND looked_to IS NULL THEN
+        RETURN as_of;  -- nothing to learn from
+    END IF;
     RETURN least(as_of, raxx_detect.takes_over(rule, binding, raxx_detect.judging_day(rule, binding,
         greatest(begins + interval '1 microsecond', next_event)) + 1) - interval '1 microsecond');
 END $$;
