@@ -87,8 +87,9 @@ COMMENT ON FUNCTION raxx_detect.same_findings(jsonb, jsonb) IS 'Whether there ar
 CREATE FUNCTION raxx_detect.expected_of(fixture jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN NOT fixture ?| '{expect_state,expect_outcome}' THEN raxx_detect.expected_findings(fixture)
-           ELSE jsonb_strip_nulls(jsonb_build_object('state', fixture -> 'expect_state', 'outcome', fixture -> 'expect_outcome',
-                                                     'findings', raxx_detect.expected_findings(fixture))) END
+           ELSE jsonb_build_object('findings', raxx_detect.expected_findings(fixture))
+                || CASE WHEN fixture ? 'expect_state' THEN jsonb_build_object('state', fixture -> 'expect_state') ELSE '{}' END
+                || CASE WHEN fixture ? 'expect_outcome' THEN jsonb_build_object('outcome', fixture -> 'expect_outcome') ELSE '{}' END END
 $$;
 COMMENT ON FUNCTION raxx_detect.expected_of(jsonb) IS 'What a fixture expects: the findings, or an object of these, the state and the outcome, if it expects them, too.';
 
@@ -135,7 +136,8 @@ BEGIN
             all_ok := all_ok AND ok;
             RETURN NEXT;
         END LOOP;
-        IF all_ok THEN
+        -- What only proves that a rule stays silent validates nothing.
+        IF all_ok AND EXISTS (SELECT FROM raxx_detect.fixtures x WHERE x.rule_id = rule.rule_id AND x.fixture -> 'expect' <> '[]') THEN
             UPDATE raxx_detect.rules r SET last_validated = now() WHERE r.rule_id = rule.rule_id;
         END IF;
     END LOOP;
@@ -149,4 +151,4 @@ RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT t.rule_id, t.fixture, t.expected, t.observed, t.ok FROM raxx_detect.run_self_test($1) t
 $$;
 COMMENT ON FUNCTION raxx_detect.self_test(text) IS
-'Runs the fixtures of one rule or of all, each through the rule''s real path and rolled back, and says for each what was expected, what was observed and whether they agree. Sets last_validated of the rules whose fixtures all passed. Error: 42704 unknown rule.';
+'Runs the fixtures of one rule or of all, each through the rule''s real path and rolled back, and says for each what was expected, what was observed and whether they agree. Sets last_validated of the rules whose fixtures all passed, if one of them makes the rule fire. Error: 42704 unknown rule.';

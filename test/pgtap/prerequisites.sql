@@ -8,7 +8,6 @@ SET LOCAL timezone = 'UTC';
 CREATE FUNCTION nothing_found(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
 RETURNS SETOF raxx_detect.candidate LANGUAGE sql AS 'SELECT NULL::raxx_detect.candidate WHERE false';
 UPDATE raxx_detect.methods SET evaluator = 'public.nothing_found' WHERE evaluator IS NULL AND method <> 'chain';
-UPDATE raxx_detect.rules SET deferred_until = NULL;
 
 CREATE TABLE walk (step int GENERATED ALWAYS AS IDENTITY, rule text, what text, before text, after text, outcome text, reason text);
 CREATE FUNCTION pg_temp.day(days float8) RETURNS timestamptz LANGUAGE sql AS
