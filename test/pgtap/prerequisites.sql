@@ -23,7 +23,7 @@ BEGIN
     RETURN NEXT alike(found.state_reason, reason, '  and says so');
 END $$;
 CREATE FUNCTION pg_temp.changes(rule text) RETURNS text[] LANGUAGE sql AS
-$$ SELECT array_agg(from_state || ' > ' || to_state) FROM raxx_detect.rule_state_changes WHERE rule_id = rule AND to_state <> 'subsumed' OR rule_id = rule AND from_state = 'live' $$;
+$$ SELECT array_agg(from_state || ' > ' || to_state ORDER BY change_id) FROM raxx_detect.rule_state_changes WHERE rule_id = rule AND to_state <> 'subsumed' OR rule_id = rule AND from_state = 'live' $$;
 CREATE FUNCTION pg_temp.says(id text) RETURNS text LANGUAGE sql AS $$ SELECT holds || ': ' || detail FROM raxx_detect.prerequisites WHERE prerequisite = id $$;
 
 -- ---- P1: for a rule only its own source counts -------------------------------------------------------------------------------
@@ -148,9 +148,11 @@ SELECT is(pg_temp.changes('webhook_postmark_bounce_spike'), '{dormant > live,liv
 SELECT pg_temp.step('data_backtest_benford', 'not bound', 0, 'dormant', 'dormant', 'Waits for more than 200 backtest results %');
 SELECT raxx_detect.create_source_table('backtest_results', 'results');
 INSERT INTO results (event_time, return_value) SELECT pg_temp.day(n / 100.0), 1.1 ^ n FROM generate_series(1, 300) n;
-SELECT pg_temp.step('data_backtest_benford', 'two hundred digits', 2.005, 'dormant', 'dormant', '%200%');
+INSERT INTO results (event_time, return_value) SELECT pg_temp.day(1), v FROM unnest('{0,0.000,NaN,Infinity,-Infinity}'::numeric[]) v;
+SELECT pg_temp.step('data_backtest_benford', 'two hundred digits, and what has none', 2.005, 'dormant', 'dormant',
+    'source backtest_results has 200 first digits in 7 d; more than 200 are needed');
 SELECT pg_temp.step('data_backtest_benford', 'one more', 2.015, 'live', 'ok', 'judged by its thresholds; it has no baseline');
-SELECT pg_temp.step('data_backtest_benford', 'fewer in 7 days', 9, 'dormant', 'dormant', '%200%');
+SELECT pg_temp.step('data_backtest_benford', 'fewer in 7 days', 9, 'dormant', 'dormant', 'source backtest_results has 100 first digits in 7 d; more than 200 are needed');
 SELECT is(pg_temp.changes('data_backtest_benford'), '{dormant > live,live > dormant}'::text[], 'each change is on record');
 
 -- ---- two sources, and roles ----------------------------------------------------------------------------------------------------
