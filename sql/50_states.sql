@@ -295,11 +295,21 @@ COMMENT ON FUNCTION raxx_detect.check_prerequisite(text, timestamptz) IS
 
 CREATE VIEW raxx_detect.prerequisites AS
 SELECT p.prerequisite, c.holds, c.detail,
-       ARRAY(SELECT r.rule_id FROM raxx_detect.rules r WHERE p.prerequisite = ANY (r.prerequisites) ORDER BY r.number) AS gates
-FROM unnest('{P1,P2,P3,P4,P5,P6,P7,P8}'::text[]) p(prerequisite)
+       ARRAY(SELECT r.rule_id FROM raxx_detect.rules r WHERE p.prerequisite = ANY (r.prerequisites) ORDER BY r.number) AS gates,
+       p.needs
+FROM (VALUES
+    ('P1', 'passkey_begin_events, or session_events, is bound and had an event in the last day.'),
+    ('P2', 'error_events is bound and spans at least 7 days.'),
+    ('P3', 'The audit tables have a hash chain, with a key and a verified genesis.'),
+    ('P4', 'The baseline of an audit table holds at least 7 whole days of cadence; until then placeholder thresholds judge.'),
+    ('P5', 'pg_stat_statements is preloaded, created and readable.'),
+    ('P6', 'dyno_samples, or dyno_restarts, is bound and had an event in the last day.'),
+    ('P7', 'stripe_webhook_events is bound.'),
+    ('P8', 'outbound_mail_events had more mails than activate_above on each whole day of activation_span.')
+) p(prerequisite, needs)
 CROSS JOIN LATERAL raxx_detect.check_prerequisite(p.prerequisite) c;
 COMMENT ON VIEW raxx_detect.prerequisites IS
-'P1 to P8: whether each holds now for all the rules that it gates, what is there or missing, and which rules these are. A rule waits for its own sources only.';
+'P1 to P8: whether each holds now for all the rules that it gates, what is there or missing, and which rules these are; needs: when it holds. A rule waits for its own sources only.';
 
 -- ---- states ---------------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ SELECT raxx_detect.unbind_source('rbac_denials');
 SELECT is(r.state, 'disabled', 'disabled stays disabled, whatever is bound') FROM pg_temp.look('auth_rbac_denied_burst', '12:14') r;
 SELECT is(raxx_detect.enable('auth_rbac_denied_burst'), 'dormant', 'enabled, it is what is due');
 SELECT is(raxx_detect.enable('auth_rbac_denied_burst'), 'dormant', 'and again');
-SELECT results_eq($$SELECT from_state, to_state, reason FROM raxx_detect.rule_state_changes WHERE rule_id = 'auth_rbac_denied_burst' AND from_state = 'disabled' OR to_state = 'disabled'$$,
+SELECT results_eq($$SELECT from_state, to_state, reason FROM raxx_detect.rule_state_changes WHERE rule_id = 'auth_rbac_denied_burst' AND (from_state = 'disabled' OR to_state = 'disabled') ORDER BY change_id$$,
     $$VALUES ('live', 'disabled', 'while we move'), ('disabled', 'dormant', 'enabled again')$$, 'each change is on record, with its cause');
 SELECT is(raxx_detect.enable('auth_login_failure_burst'), 'subsumed', 'what is subsumed stays so');
 SELECT raxx_detect.disable('auth_login_failure_burst', 'not needed');
