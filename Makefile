@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test bench lint unit
+.PHONY: help deps demo test bench simulate lint unit
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -24,6 +24,9 @@ test: deps
 #: make bench          the evaluators beside the SQL an expert would write (ROWS=1000000,10000000)
 bench: deps
 	@test/bench/run
+#: make simulate       false alarms and what is found in a simulated year of each source, into docs/simulation.md (YEARS=1)
+simulate: deps
+	@test/simulation/run
 #: make lint           clang-tidy and clang-format
 lint:
 	@tools/deps --lint
