@@ -173,6 +173,8 @@ RETURNS SETOF record LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg
     WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
       AND f.episode && tstzrange(lower($3), upper($3) + greatest(interval '2 days', (rule.params ->> 'window')::interval))
       AND tstzrange(w.rows_from, upper(f.episode)) && $3
+      -- What begins once the baseline has taken over was judged by it, and does not change it.
+      AND lower(f.episode) < upper($3) + (SELECT b.lateness FROM raxx_detect.source_bindings b WHERE b.source = $2)
 $$;
 COMMENT ON FUNCTION raxx_detect.left_out(raxx_detect.rules, text, tstzrange) IS
 'Whose rows of a period no baseline may learn, and when: those in the windows of findings that nobody has closed, or that were closed as true_positive.';
