@@ -391,13 +391,14 @@ BEGIN
     END LOOP;
     state := CASE WHEN rule.ships = 'live' OR ready THEN 'live' ELSE 'placeholder' END;
     reason := CASE
+        WHEN bindings = '{}' THEN 'judges nothing yet: no snapshot has been taken (SELECT * FROM raxx_detect.scrape_statements())'
         WHEN rule.baseline_window IS NULL THEN 'judged by its thresholds; it has no baseline'
         WHEN ready THEN 'judged by its baseline: ' || array_to_string(progress, ', ')
         WHEN rule.params ?| '{threshold,distinct_threshold,business_gap}' THEN 'judged by its thresholds; baseline: ' || array_to_string(progress, ', ')
         ELSE 'judges nothing yet; baseline: ' || array_to_string(progress, ', ') END;
-    IF cardinality(bindings) < cardinality(rule.sources) THEN
-        reason := concat_ws('; not bound: ', reason, (SELECT string_agg(s, ', ') FROM unnest(array_remove(rule.sources, 'statement_samples')) s
-                                                     WHERE s <> ALL (ARRAY(SELECT b.source FROM unnest(bindings) b))));
+    IF bindings <> '{}' AND cardinality(bindings) < cardinality(rule.sources) THEN
+        reason := format('%s; not bound: %s', reason, (SELECT string_agg(s, ', ') FROM unnest(rule.sources) s
+                                                      WHERE s <> ALL (ARRAY(SELECT b.source FROM unnest(bindings) b))));
     END IF;
 END $$;
 COMMENT ON FUNCTION raxx_detect.active_state(raxx_detect.rules, raxx_detect.source_bindings[], timestamptz) IS
