@@ -104,7 +104,8 @@ BEGIN
         errcode := 'undefined_column';
         problem := format('relation %s no longer has the column "%s", which plays the role %s of source %s',
             binding.relation, broken.name, broken.role, binding.source);
-        detail := 'It was dropped or renamed since the source was bound.';
+        detail := format('Its columns are %s.', (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
+                                                WHERE a.attrelid = binding.relation AND a.attnum > 0 AND NOT a.attisdropped));
     ELSE
         errcode := 'datatype_mismatch';
         problem := format('column "%s" of relation %s can no longer play the role %s of source %s',
