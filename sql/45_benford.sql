@@ -42,7 +42,7 @@ DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
     mad_threshold float8 := (rule.params ->> 'mad_threshold')::float8;
     tests_a_month float8 := 30.4375 * 86400 / extract(epoch FROM (rule.params ->> 'step')::interval);
-    tail float8 := rule.false_alarms_per_month / tests_a_month;
+    tail float8 := raxx_detect.alarm_budget(rule) / tests_a_month;
     number int := 0;
     digit record;
     s record;
