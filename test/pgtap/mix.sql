@@ -1,7 +1,7 @@
 -- Rule 16, the mix of countries: a naive twin that follows the definition with loops, limits met exactly and just missed,
 -- midnights, days of other lengths, what is no part of what is usual, schedules, late rows, and hostile countries.
 BEGIN;
-SELECT plan(48);
+SELECT plan(46);
 SET LOCAL timezone = 'UTC';
 CREATE TABLE signups (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_time timestamptz, email text, origin text, country text, delay interval DEFAULT '0');
 CREATE INDEX ON signups (event_time);
@@ -112,7 +112,7 @@ SELECT pg_temp.usual_days();
 SELECT pg_temp.sign_up('c' || n, 1, '2024-03-09 00:00+00'::timestamptz + n * interval '10 seconds') FROM generate_series(1, 3000) n;
 SELECT pg_temp.sign_up(c, 70, '2024-03-09 10:00+00', '1 hour') FROM unnest(ARRAY['', '(mix)', repeat('x', 100000), E'a\nb\x1b[2J%s''; --']) c;
 SELECT is((r.outcome, r.findings_new), ('ok'::text, 1::bigint), 'thousands of countries, and strange ones, are one finding') FROM pg_temp.look('2024-03-10 00:10+00') r;
-SELECT is(evidence #> '{moved,0,entity}', 'null', 'the thousands together moved most') FROM found;
+SELECT is((SELECT m -> 'observed' FROM jsonb_array_elements(evidence -> 'moved') m WHERE m -> 'entity' = 'null'), '3000', 'the thousands are taken together') FROM found;
 SELECT cmp_ok(length(evidence::text) + length(summary), '<', 5000, 'told in few words') FROM found;
 SELECT is(raxx_detect.mix_left_out(r, 'waitlist_signups', '2024-03-09'), true, 'and left out of what is usual') FROM raxx_detect.rules r WHERE rule_id = 'signup_geographic_burst';
 -- A burst of a country that calls itself (mix) is no verdict on the mix.
@@ -129,7 +129,7 @@ SELECT raxx_detect.set_params('signup_geographic_burst', '{"threshold": 100000}'
 SELECT pg_temp.start_over();
 INSERT INTO signups (event_time, email, origin, country, delay)
 SELECT day + pg_temp.pseudo_random(n, 1, 86400) * interval '1 second', 'x', 'y',
-       CASE WHEN pg_temp.pseudo_random(d, 2, 7) = 0 AND pg_temp.pseudo_random(n, 3, 3) = 0 THEN 'C' || pg_temp.pseudo_random(d, 4, 8)
+       CASE WHEN pg_temp.pseudo_random(d, 2, 5) = 0 AND pg_temp.pseudo_random(n, 3, 5) < 3 THEN 'C' || pg_temp.pseudo_random(d, 4, 8)
             WHEN pg_temp.pseudo_random(n, 5, 40) = 0 THEN NULL
             ELSE 'C' || floor(sqrt(pg_temp.pseudo_random(n, 6, CASE WHEN d % 7 > 4 THEN 50 ELSE 64 END))) END, pg_temp.pseudo_random(n, 7, 300) * interval '1 second'
 FROM generate_series(0, 31) d CROSS JOIN LATERAL (SELECT timestamptz '2024-02-20 00:00+00' + d * interval '1 day' AS day) t
