@@ -688,7 +688,8 @@ VALUES
      'Many waitlist sign-ups from one country, or an unusual mix of countries',
      'signup', 'velocity', 'medium',
      '{waitlist_signups}', '{}',
-     '{"entity": "country", "window": "5 minutes", "threshold": 20, "mix_window": "1 day", "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
+     '{"entity": "country", "window": "5 minutes", "threshold": 20, "mix_window": "1 day", "mix_floor": 50, "mix_expected": 5, "mix_days": 3,
+       "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
      '7 days',
      false, 1, 'security-agent', '{}', 'dormant',
      -- telemetry
@@ -696,12 +697,16 @@ VALUES
      'header of the request.',
      -- how
      'Counts the sign-ups of each country in a sliding window of 5 minutes, as signup_waitlist_velocity_per_origin '
-     'does for each Origin. In addition, the mix of countries of a day is held against that of the 7 days before by a '
-     'chi-squared test.',
+     'does for each Origin. In addition, at each midnight (UTC) the day''s sign-ups are held against those of the 7 whole '
+     'days before, country by country, by a chi-squared test of two samples; countries of which fewer than 5 are to be '
+     'expected are taken together. Days differ by more than chance, so the statistic is divided by what it is for the 7 '
+     'days themselves, each held against the others. A day with such a finding that nobody has closed, or that was '
+     'closed as true_positive, is no part of what is usual. Sign-ups without a country are neither counted nor history.',
      -- thresholds
-     'Until the baseline has 7 whole days: 20 sign-ups of one country in 5 minutes. From then on, in place of '
-     'that: a count, of at least 5, or a mix of a day, whose tail probability is within the allowance for false '
-     'alarms, one a month, half of it for either.',
+     'Until the baseline has 7 whole days: 20 sign-ups of one country in 5 minutes. From then on, in place of that: a '
+     'count, of at least 5, whose tail probability is within half of the allowance for false alarms, one a month; or a '
+     'mix of a day whose tail probability is within the other half, 1 in 60.9, on a day with at least 50 sign-ups of a '
+     'known country.',
      -- routes
      'MEDIUM: the ops@ daily digest.',
      -- runbook

@@ -92,7 +92,7 @@ BEGIN
         'rows', raxx_detect.row_keys(1, binding, tstzrange(lower(gap), coalesce(upper(gap), as_of) + interval '1 microsecond'), 'true', NULL),
         'baseline', CASE WHEN c IS NULL THEN raxx_detect.no_baseline(rule, binding.source, raxx_detect.judging_day(rule, binding, lower(gap)))
             ELSE jsonb_build_object('of', format('hour %s of the day', hour), 'days', c.days, 'n', c.gaps[hour + 1],
-                'quantile', c.quantiles[hour + 1], 'expected_events', expected, 'dispersion', c.dispersion,
+                'quantile', c.quantiles[hour + 1], 'expected_events', expected, 'dispersion', c.dispersions[hour + 1],
                 'tests_a_month', c.tests_a_month, 'tail', c.tail, 'left_out', c.left_out) END);
     -- Operators at work and nothing in the audit log: that is no pause.
     SELECT b.* INTO activity FROM raxx_detect.source_bindings b WHERE b.source = 'operator_activity' AND b.source = ANY (rule.optional_sources);
