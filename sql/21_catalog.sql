@@ -413,19 +413,26 @@ VALUES
      'Dyno-hours of one app far above the past week',
      'cost', 'quantile', 'medium',
      '{dyno_samples}', '{}',
-     '{"entity": "app", "value": "dyno_hours", "window": "1 hour", "baseline_quantile": 0.999, "median_margin": 0.25, "time_zone": "UTC", "baseline_ready": "7 days"}',
+     '{"entity": "app", "value": "dyno_hours", "window": "1 hour", "baseline_quantile": 0.999, "median_margin": 0.25, "rise": 0.1, "value_floor": 0.1,
+       "baseline_points": 100, "baseline_entities": 10000, "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 1, 'sre-agent', '{P6}', 'dormant',
      -- telemetry
      'Source dyno_samples: event_time, app, dyno_hours (dyno-hours per hour at that moment). Writer: a scheduled '
      'scraper of the Heroku Platform API (GET /apps/{app}/dynos and GET /apps/{app}/formation).',
      -- how
-     'Averages the samples of each app by the hour and holds the last point against the points of the 7 days before. '
-     'The 99.9th percentile of a week of hourly points is their maximum, and a new maximum comes about once a week by '
-     'chance; so the point has to be clearly above it.',
+     'Averages the samples of each app by the clock hour and, at the end of the hour, holds that point against the '
+     'points of the same app in the 7 whole days before. The 99.9th percentile of a week of hourly points is their '
+     'maximum, and a new maximum comes about once a week by chance; so the point has to be clearly above it. Successive '
+     'hours that fire are one finding. Samples that are NaN or infinite are ignored; an hour without samples ends the '
+     'finding. Hours inside findings that nobody has closed, or that were closed as true_positive, are no part of '
+     'what is usual.',
      -- thresholds
-     'Above the 99.9th percentile of the 7 days before, by at least a quarter of the distance from their median to '
-     'that percentile. False alarms allowed for: one a month.',
+     'Above the 99.9th percentile of the 7 days before by more than a quarter of its distance from their median, and by '
+     'more than 10 % of itself, so that the rounding noise of an app that always costs the same never fires; and at '
+     'least 0.1 dyno-hours per hour, which is for an app that stood still all week. An app with fewer than 100 '
+     'points in the 7 days (of 168) has no verdict: no fixed threshold would be right for every app. False alarms '
+     'allowed for: one a month. The margins are chosen for that; unlike a tail probability they do not guarantee it.',
      -- routes
      'MEDIUM: the ops@ daily digest.',
      -- runbook
@@ -452,18 +459,20 @@ VALUES
      'First digits of backtest returns depart from Benford''s law',
      'data', 'benford', 'medium',
      '{backtest_results}', '{}',
-     '{"value": "return_value", "window": "7 days", "run_above": 100, "activate_above": 200, "mad_threshold": 0.015}',
+     '{"value": "return_value", "window": "7 days", "step": "1 hour", "run_above": 100, "activate_above": 200, "mad_threshold": 0.015}',
      NULL,
      false, 1, 'operator', '{}', 'dormant',
      -- telemetry
      'Source backtest_results: event_time, return_value. Writer: the backtest service.',
      -- how
-     'Counts the first significant digits of the backtest returns of the last 7 days and holds them against Benford''s '
-     'law, by chi-squared with 8 degrees of freedom and by the mean absolute deviation (MAD) of the nine shares. '
-     'Zeros, NaN and infinities are left out and counted. There is no baseline: the law is the reference.',
+     'At each full hour, counts the first significant digits of the backtest returns of the 7 days before and holds '
+     'them against Benford''s law, by chi-squared with 8 degrees of freedom and by the mean absolute deviation (MAD) of '
+     'the nine shares. Zeros, NaN and infinities are left out and counted. There is no baseline: the law is the '
+     'reference. Successive hours that fire are one finding.',
      -- thresholds
      'Becomes active above 200 digits in 7 days, and runs only on more than 100. Fires when the chi-squared p-value is '
-     'within the allowance for false alarms, one a month, and the MAD is at least 0.015.',
+     'at most 1 in 730.5, one false alarm a month shared among the hours of a month, and the MAD is at least 0.015. '
+     'The hours share most of their values, so there are fewer false alarms than that.',
      -- routes
      'MEDIUM: the ops@ daily digest.',
      -- runbook

@@ -93,6 +93,8 @@ COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence
 
 CREATE FUNCTION raxx_detect.continued(c raxx_detect.candidate, old raxx_detect.detection_findings) RETURNS raxx_detect.candidate
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    least_p_value float8 := least(c.p_value, old.p_value);
 BEGIN
     c.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));
     c.conditions := ARRAY(SELECT DISTINCT x FROM unnest(c.conditions || ARRAY(
@@ -106,7 +108,7 @@ BEGIN
     END IF;
     c.evidence := old.evidence;  -- what it began with
     c.p_value := coalesce(CASE WHEN c.fired_by = 'baseline' THEN raxx_detect.count_p_value(c.evidence -> 'baseline', c.observed) END,
-                          least(c.p_value, old.p_value));
+                          least_p_value);
     RETURN c;
 END $$;
 COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.detection_findings) IS
@@ -186,7 +188,8 @@ BEGIN
     FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
                WHERE f.rule_id = rule.rule_id AND f.source = source AND f.finding_id <> ALL (seen)
                  AND f.episode && tstzrange(exact_from, as_of, '(]') LOOP
-        IF lower(old.episode) >= exact_from AND old.triage = 'new' AND may_withdraw THEN
+        -- A verdict on what was then the past changes when rows of that past come late: an average, a share, a mix.
+        IF lower(old.episode) >= exact_from AND old.triage = 'new' AND (may_withdraw OR old.evidence ? 'verdict_at') THEN
             DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id;
             withdrawn := withdrawn + 1;
         ELSIF NOT old.evidence ? 'refuted_at' AND (old.condition <> 'cleared' OR lower(old.episode) >= exact_from) THEN
@@ -200,4 +203,4 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, boolean, boolean) IS
-'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it and nobody has touched them. Candidates are the truth for what lies after exact_from.';
+'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it (or the finding is a verdict of an instant, evidence verdict_at, which they always may) and nobody has touched them. Candidates are the truth for what lies after exact_from.';

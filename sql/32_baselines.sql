@@ -202,19 +202,25 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     first_day date := raxx_detect.baseline_first_day(rule, binding.source, day);
+    any_left_out boolean;
     wanted date;
 BEGIN
     IF NOT raxx_detect.baseline_is_ready(rule, binding.source, day) THEN
         RETURN;
     END IF;
+    -- Mostly nothing is, and the days need not be asked for one by one.
+    any_left_out := EXISTS (SELECT FROM raxx_detect.left_out(rule, binding.source,
+        tstzrange(raxx_detect.day_starts(rule, first_day), raxx_detect.day_starts(rule, day))));
     FOR wanted IN
         SELECT d.day FROM (SELECT first_day + i AS day FROM generate_series(0, day - first_day - 1) i) d
         LEFT JOIN raxx_detect.baseline_days b ON b.rule_id = rule.rule_id AND b.source = binding.source AND b.day = d.day
-        WHERE d.day < day AND (b.day IS NULL OR b.version <> 1 OR b.left_out_digest <> raxx_detect.left_out_digest(rule, binding.source,
-            tstzrange(raxx_detect.day_starts(rule, d.day), raxx_detect.day_starts(rule, d.day + 1))))
-          -- A day that is not over yet, which an as_of ahead of the present asks for, is no part of any baseline.
-          AND raxx_detect.takes_over(rule, binding, d.day + 1) <= now()
+        WHERE b.day IS NULL OR b.version <> 1 OR b.left_out_digest <> CASE WHEN any_left_out
+            THEN raxx_detect.left_out_digest(rule, binding.source,
+                     tstzrange(raxx_detect.day_starts(rule, d.day), raxx_detect.day_starts(rule, d.day + 1)))
+            ELSE '' END
         ORDER BY d.day LOOP
+        -- A day that is not over yet, which an as_of ahead of the present asks for, is no part of any baseline.
+        CONTINUE WHEN raxx_detect.takes_over(rule, binding, wanted + 1) > now();
         PERFORM raxx_detect.keep_baseline_day(rule, binding, wanted);
     END LOOP;
 END $$;

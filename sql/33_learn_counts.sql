@@ -48,26 +48,26 @@ BEGIN
     SELECT array_agg(l.entity), array_agg(l.period) INTO out_entities, out_periods
     FROM raxx_detect.left_out(rule, binding.source, period) l;
     EXECUTE format(
-        'WITH counted AS (
-             SELECT %1$s AS entity, date_bin($5, t.%2$I, lower($4)) AS cell, %3$s AS value,
-                    $7 IS NOT NULL AND EXISTS (SELECT FROM unnest($7, $8) l(entity, period)
-                        WHERE l.entity = raxx_detect.bounded_entity(%1$s) AND t.%2$I <@ l.period) AS is_out
-             FROM %4$s t WHERE t.%2$I >= lower($4) AND t.%2$I < upper($4) AND t.%5$I IS NOT NULL %6$s
-         ), cells AS (
+        'WITH cells AS MATERIALIZED (
              SELECT entity, extract(hour FROM timezone($6, cell))::int AS hour, %7$s AS x,
-                    count(*) FILTER (WHERE NOT is_out) AS rows, count(*) FILTER (WHERE is_out) AS rows_out
-             FROM counted GROUP BY entity, cell
-         ), entities AS (
-             SELECT raxx_detect.bounded_entity(entity) AS entity, %8$s AS rows, %9$s::float8[] AS squares
-             FROM cells WHERE x > 0 GROUP BY entity ORDER BY sum(x) DESC, entity LIMIT $9
-         ), all_entities AS (
-             SELECT %10$s::float8[] AS exposure, %8$s AS rows, %9$s::float8[] AS squares, raxx_detect.quantile_sketch(x::float8) AS sketch
-             FROM cells WHERE x > 0
+                    (count(*) FILTER (WHERE NOT is_out))::int AS rows, (count(*) FILTER (WHERE is_out))::int AS rows_out
+             FROM (SELECT %1$s AS entity, date_bin($5, t.%2$I, lower($4)) AS cell, %3$s AS value,
+                          $7 IS NOT NULL AND EXISTS (SELECT FROM unnest($7, $8) l(entity, period)
+                              WHERE l.entity = raxx_detect.bounded_entity(%1$s) AND t.%2$I <@ l.period) AS is_out
+                   FROM %4$s t WHERE t.%2$I >= lower($4) AND t.%2$I < upper($4) AND t.%5$I IS NOT NULL %6$s) counted
+             GROUP BY entity, cell
+         ), hours AS MATERIALIZED (
+             SELECT entity, hour, count(*) AS cells, sum(x) AS x, sum(x::float8 * x) AS squares FROM cells WHERE x > 0 GROUP BY entity, hour
+         ), kept AS (
+             SELECT entity FROM hours GROUP BY entity ORDER BY sum(x) DESC, entity COLLATE "C" LIMIT $9
          ), written AS (
              INSERT INTO raxx_detect.baselines (rule_id, source, day, entity, exposure, rows, squares, sketch)
-             SELECT $1, $2, $3, NULL, a.exposure, a.rows, a.squares, a.sketch FROM all_entities a
+             SELECT $1, $2, $3, NULL, %8$s::float8[], %9$s::bigint[], %10$s::float8[],
+                    (SELECT raxx_detect.quantile_sketch(x::float8) FROM cells WHERE x > 0)
+             FROM hours HAVING count(*) > 0
              UNION ALL
-             SELECT $1, $2, $3, e.entity, $10, e.rows, e.squares, NULL FROM entities e
+             SELECT $1, $2, $3, raxx_detect.bounded_entity(entity), $10, %9$s::bigint[], %10$s::float8[], NULL
+             FROM hours JOIN kept USING (entity) GROUP BY entity
          )
          UPDATE raxx_detect.baseline_days b SET rows = coalesce(s.rows, 0), left_out = coalesce(s.rows_out, 0)
          FROM (SELECT sum(rows) AS rows, sum(rows_out) AS rows_out FROM cells) s
@@ -76,8 +76,8 @@ BEGIN
         CASE WHEN value_column IS NULL THEN 'NULL' ELSE format('raxx_detect.text_of(t.%I)', value_column) END, binding.relation,
         raxx_detect.role_column(binding, rule.params ->> 'entity'),
         CASE WHEN value_column IS NULL THEN '' ELSE format('AND t.%I IS NOT NULL', value_column) END,
-        CASE WHEN value_column IS NULL THEN 'count(*) FILTER (WHERE NOT is_out)' ELSE 'count(DISTINCT value) FILTER (WHERE NOT is_out)' END,
-        raxx_detect.hour_sums('x') || '::bigint[]', raxx_detect.hour_sums('x::float8 * x'), raxx_detect.hour_sums('1'))
+        CASE WHEN value_column IS NULL THEN '(count(*) FILTER (WHERE NOT is_out))::int' ELSE '(count(DISTINCT value) FILTER (WHERE NOT is_out))::int' END,
+        raxx_detect.hour_sums('cells'), raxx_detect.hour_sums('x'), raxx_detect.hour_sums('squares'))
     USING rule.rule_id, binding.source, day, period, cell, raxx_detect.rule_time_zone(rule), out_entities, out_periods,
         coalesce((rule.params ->> 'baseline_entities')::bigint, 0), raxx_detect.cells_by_hour(rule, period, cell);
 

@@ -74,7 +74,7 @@ BEGIN
         tests := raxx_detect.tests_a_month(everybody.rows, everybody.days);
         tail := least(raxx_detect.alarm_budget(rule) / tests, 1);
         FOREACH entity IN ARRAY entities LOOP
-            FOR segment IN SELECT * FROM raxx_detect.season_segments(rule, binding, piece.day, piece.from_time, as_of) LOOP
+            FOR segment IN SELECT * FROM raxx_detect.season_segments(rule, binding, piece.day, piece.from_time, exact_from, as_of) LOOP
                 own := NULL;
                 IF rule.method <> 'distinct' THEN
                     own := raxx_detect.entity_baseline(rule, binding.source, entity, piece.day, segment.hour);
@@ -98,7 +98,7 @@ COMMENT ON FUNCTION raxx_detect.count_limits(raxx_detect.rules, raxx_detect.sour
 'The limits of entities for judging (exact_from, as_of]: by the entity''s own baseline where that has baseline_rows rows; else, but for method spike, by that of all entities, where that has as many cells; else by the threshold, and not at all where that is NULL. Method distinct goes by all entities only.';
 
 CREATE FUNCTION raxx_detect.season_segments(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date, piece_from timestamptz,
-    as_of timestamptz, OUT from_time timestamptz, OUT hour int)
+    exact_from timestamptz, as_of timestamptz, OUT from_time timestamptz, OUT hour int)
 RETURNS SETOF record LANGUAGE sql STABLE ROWS 24 SET search_path = pg_catalog, pg_temp AS $$
     SELECT piece_from, NULL::int WHERE rule.params ->> 'season' IS DISTINCT FROM 'hour_of_week'
     UNION ALL
@@ -107,6 +107,7 @@ RETURNS SETOF record LANGUAGE sql STABLE ROWS 24 SET search_path = pg_catalog, p
     FROM generate_series(raxx_detect.day_starts(rule, day), raxx_detect.takes_over(rule, binding, day + 1), '1 hour') h
     WHERE rule.params ->> 'season' = 'hour_of_week' AND h + interval '1 hour' > raxx_detect.takes_over(rule, binding, day)
       AND h < raxx_detect.takes_over(rule, binding, day + 1) AND h <= as_of
+      AND h + interval '1 hour' > raxx_detect.before(exact_from, (rule.params ->> 'window')::interval)
 $$;
-COMMENT ON FUNCTION raxx_detect.season_segments(raxx_detect.rules, raxx_detect.source_bindings, date, timestamptz, timestamptz) IS
-'The stretches of the time that a day''s baseline judges in which an entity''s limit is one: the hours of the clock, with season hour_of_week, or all of it (hour NULL).';
+COMMENT ON FUNCTION raxx_detect.season_segments(raxx_detect.rules, raxx_detect.source_bindings, date, timestamptz, timestamptz, timestamptz) IS
+'The stretches of the time that a day''s baseline judges in which an entity''s limit is one, for judging (exact_from, as_of] and the window before it: the hours of the clock, with season hour_of_week, or all of it (hour NULL).';

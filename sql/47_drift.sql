@@ -57,7 +57,6 @@ BEGIN
         format('the %s %% slowest statement times of the last %s begin at %s ms, %s ms in the %s days before', round(100 * (1 - q)::numeric, 2)::float8,
             raxx_detect.in_words(window_length), round(now_ms::numeric, 2), round(before_ms::numeric, 2), day - first_day),
         jsonb_build_object('window', window_length, 'verdict_at', instant, 'd', test.d,
-            'moved', raxx_detect.statements_that_moved(binding, raxx_detect.day_starts(rule, first_day), instant - window_length, instant),
             'baseline', jsonb_build_object('of', 'all statements', 'days', day - first_day, 'n', raxx_detect.sketch_count(usual), 'quantile', before_ms,
                 'median', raxx_detect.quantile(usual, 0.5), 'tests_a_month', tests, 'tail', raxx_detect.alarm_budget(rule) / tests,
                 'left_out', raxx_detect.baseline_left_out(rule, binding.source, first_day, day))),
@@ -78,6 +77,8 @@ DECLARE
     first_instant timestamptz := date_bin(step, begins, origin) + step;
     last_instant timestamptz := date_bin(step, as_of, origin);
     verdicts raxx_detect.candidate[];
+    c raxx_detect.candidate;
+    verdict_at timestamptz;
 BEGIN
     IF first_instant <= last_instant THEN
         WITH hourly AS MATERIALIZED (  -- (instant - step, instant]
@@ -91,8 +92,15 @@ BEGIN
         SELECT array_agg(v) INTO verdicts FROM recent r CROSS JOIN LATERAL raxx_detect.drift_verdict(rule, binding, r.instant, r.sketch) v
         WHERE v.entity IS NOT NULL;
     END IF;
-    RETURN QUERY SELECT * FROM raxx_detect.join_verdicts(rule, binding.source, coalesce(verdicts, '{}'), exact_from,
-        CASE WHEN isfinite(exact_from) THEN date_bin(step, exact_from, origin) + step END);
+    FOR c IN SELECT * FROM raxx_detect.join_verdicts(rule, binding.source, coalesce(verdicts, '{}'), exact_from,
+            CASE WHEN isfinite(exact_from) THEN date_bin(step, exact_from, origin) + step END) LOOP
+        IF NOT c.evidence ? 'moved' THEN  -- asked once for an episode, since it reads the baseline's rows again
+            verdict_at := c.evidence ->> 'verdict_at';
+            c.evidence := c.evidence || jsonb_build_object('moved', raxx_detect.statements_that_moved(binding,
+                raxx_detect.before(verdict_at, rule.baseline_window + window_length), raxx_detect.before(verdict_at, window_length), verdict_at));
+        END IF;
+        RETURN NEXT c;
+    END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_drift(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
 'Method drift: at each step of the clock (UTC), the distribution of the statement times of the window before it, against that of the days before.';

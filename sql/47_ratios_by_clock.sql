@@ -71,6 +71,7 @@ DECLARE
     number int := 0;
     e record;
 BEGIN
+    PERFORM raxx_detect.add_reading(r.rows_read, r.null_rows) FROM raxx_detect.read_outcomes(rule, binding, exact_from, as_of) r;
     -- What is in force at exact_from was judged up to a day before. Nothing is judged that is more than 400 days old, since
     -- no baseline is kept for it.
     since := greatest(raxx_detect.before(as_of, interval '400 days'), CASE WHEN EXISTS (
@@ -78,7 +79,8 @@ BEGIN
             WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.entity = binding.source
               AND tstzrange(lower(f.episode), upper(f.episode), '[]') @> exact_from AND NOT f.evidence ? 'refuted_at')
         THEN raxx_detect.before(exact_from, interval '2 days') ELSE exact_from END);
-    IF NOT isfinite(since) OR since >= as_of THEN
+    IF NOT isfinite(since) OR since >= as_of
+       OR NOT raxx_detect.baseline_is_ready(rule, binding.source, raxx_detect.judging_day(rule, binding, as_of)) THEN
         RETURN;
     END IF;
     FOR e IN WITH points AS MATERIALIZED (

@@ -10,5 +10,7 @@ FROM (VALUES
     ('drift', 'raxx_detect.evaluate_drift', 'raxx_detect.learn_statements', NULL),
     ('gap', 'raxx_detect.evaluate_gap', 'raxx_detect.learn_gaps', NULL),
     ('ratio', 'raxx_detect.evaluate_ratio', 'raxx_detect.learn_outcomes', NULL),
-    ('unmatched', 'raxx_detect.evaluate_unmatched', NULL, 'raxx_detect.recheck_unmatched')
+    ('unmatched', 'raxx_detect.evaluate_unmatched', NULL, 'raxx_detect.recheck_unmatched'),
+    ('quantile', 'raxx_detect.evaluate_quantile', 'raxx_detect.learn_points', NULL),
+    ('benford', 'raxx_detect.evaluate_benford', NULL, NULL)
 ) f(method, evaluator, learner, rechecker) WHERE f.method = m.method;

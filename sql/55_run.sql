@@ -154,7 +154,12 @@ BEGIN
     IF rule.baseline_window IS NULL OR begins >= as_of THEN
         RETURN as_of;
     END IF;
-    next_event := raxx_detect.next_event(binding, begins);
+    -- What happened in the window before may still have to be judged: a point, a day, has its verdict when it ends.
+    next_event := raxx_detect.next_event(binding, raxx_detect.before(begins,
+        coalesce((rule.params ->> 'mix_window')::interval, (rule.params ->> 'window')::interval, '0')));
+    IF next_event IS NULL OR next_event > as_of THEN  -- be it at the end of time: nothing to learn from
+        RETURN as_of;
+    END IF;
     RETURN least(as_of, raxx_detect.takes_over(rule, binding, raxx_detect.judging_day(rule, binding,
         greatest(begins + interval '1 microsecond', next_event)) + 1) - interval '1 microsecond');
 END $$;

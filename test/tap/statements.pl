@@ -207,6 +207,26 @@ is(scrape('13:40', $alice), 'f|another session is taking a snapshot', 'nobody wa
 $session->query('COMMIT');
 like(scrape('13:40', $alice), qr/^f\|not due/, 'nor takes it a second time');
 
+# ---- a runner with the rights that docs/operations.md names, from the first snapshot on ---------------------------------------
+
+my $first = new_session($node, new_database($node, 'first'));
+$first->query('CREATE EXTENSION pg_stat_statements; CREATE ROLE runner LOGIN');
+$first->query(<<'END');
+GRANT USAGE ON SCHEMA raxx_detect TO runner;
+GRANT SELECT ON ALL TABLES IN SCHEMA raxx_detect TO runner;
+GRANT INSERT, UPDATE, DELETE ON raxx_detect.detection_findings, raxx_detect.coverage TO runner;
+GRANT INSERT ON raxx_detect.rule_runs, raxx_detect.rule_state_changes TO runner;
+GRANT UPDATE ON raxx_detect.heartbeat TO runner;
+GRANT UPDATE (state, state_reason, state_since) ON raxx_detect.rules TO runner;
+GRANT INSERT, DELETE ON raxx_detect.statement_samples, raxx_detect.statement_resets TO runner;
+GRANT UPDATE ON raxx_detect.statement_scraper TO runner;
+GRANT INSERT, UPDATE ON raxx_detect.source_bindings TO runner;
+GRANT pg_read_all_stats TO runner;
+END
+my $runner = new_session($node, 'first', 'runner');
+is(scrape('12:00', $runner), 't|', 'a runner takes the first snapshot');
+is(scrape('12:01', $runner), 't|', 'and the next');
+
 # ---- an old version of the extension, as pg_upgrade leaves it ---------------------------------------------------------------
 
 my $aged = new_session($node, new_database($node, 'aged'));
@@ -220,5 +240,5 @@ scrape('12:01', $aged);
 is($aged->query('SELECT i.calls, i.mean_ms > 0 FROM raxx_detect.source_bindings b, raxx_detect.statement_intervals(b, \'-infinity\', \'infinity\') i'
 	. " WHERE b.source = 'statement_samples' AND queryid = $queryid"), '2|t', 'and an interval');
 
-$_->quit foreach $session, $alice, $aged;
+$_->quit foreach $session, $alice, $first, $runner, $aged;
 done_testing();
