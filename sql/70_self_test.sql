@@ -7,7 +7,7 @@ CREATE TABLE raxx_detect.fixtures (
     PRIMARY KEY (rule_id, name)
 );
 COMMENT ON TABLE raxx_detect.fixtures IS
-'What must fire and what must stay silent. A fixture has start; sources, whose rows have their time as an offset from start (at; with every and until a series, in whose texts {n} is the running number, counted from 1, and a number may be a counter: {"from": 0, "per_n": 2.5} is from + {n} * 2.5); as_of; and expect, the findings in order of (episode, entity), each with the columns to compare, an episode as two offsets, the end null while it lasts. Optional: expect_state and expect_outcome of the run, each a text, or an array where it is up to the server. Exactly the sources that are named are bound; one with no rows is bound and empty.';
+'What must fire and what must stay silent. A fixture has start; params, parameters of the rule that it is tried with in place of the shipped ones (rarely); sources, whose rows have their time as an offset from start (at; with every and until a series, in whose texts {n} is the running number, counted from 1, and a number may be a counter: {"from": 0, "per_n": 2.5} is from + {n} * 2.5); as_of; and expect, the findings in order of (episode, entity), each with the columns to compare, an episode as two offsets, the end null while it lasts. Optional: expect_state and expect_outcome of the run, each a text, or an array where it is up to the server. Exactly the sources that are named are bound; one with no rows is bound and empty.';
 
 CREATE FUNCTION raxx_detect.fixture_rows(fixture jsonb, source text) RETURNS SETOF jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -55,6 +55,7 @@ BEGIN
         rule.det_id := rule.det_id || ' (self-test)';
         rule.number := NULL;
         rule.state := 'dormant';
+        rule.params := rule.params || coalesce(fixture -> 'params', '{}');
         INSERT INTO raxx_detect.rules SELECT rule.*;
         PERFORM raxx_detect.load_fixture(fixture);
         run := raxx_detect.run_rule(rule.rule_id, (fixture ->> 'start')::timestamptz + (fixture ->> 'as_of')::interval);

@@ -41,12 +41,14 @@ BEGIN
     FROM raxx_detect.source_roles r WHERE r.source = begin_source.source;
 END $$;
 
--- Some rules want another source besides: an event every ten minutes, all year and now, without an entity.
+-- Some rules want another source besides: an event every ten minutes, all year and now, without an entity. Only the last hour
+-- of the year is judged.
 CREATE FUNCTION sim.bind_heartbeat(source text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM raxx_detect.create_source_table(source);
     EXECUTE format('INSERT INTO %I (event_time) SELECT at FROM sim.blocks UNION ALL SELECT now()', source);
     EXECUTE format('ANALYZE %I', source);
+    PERFORM raxx_detect.bind_source(source, source::regclass, judge_from => sim.year_end() - interval '1 hour');
 END $$;
 
 -- Fills public.<source> with the year's rows of a period, and with some of the present day: rules that wait for a source
@@ -89,6 +91,6 @@ BEGIN
     EXCEPTION WHEN SQLSTATE 'RD000' THEN
         NULL;
     END;
-    INSERT INTO sim.incidents VALUES (kind, size, number, at, CASE WHEN result.outcome IN ('ok', 'no_data') THEN 'ok' ELSE result.outcome || ': ' || result.detail END,
+    INSERT INTO sim.incidents VALUES (kind, size, number, at, CASE WHEN result.outcome IN ('ok', 'no_data', 'skipped') THEN 'ok' ELSE result.outcome || ': ' || result.detail END,
                                       found.finding_id IS NOT NULL, found.fired_by, found.observed);
 END $$;

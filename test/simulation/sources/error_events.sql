@@ -1,6 +1,6 @@
 SELECT sim.begin_source('error_events', $$
-Twelve routes, from one error a minute at the busiest hour to one in a week; one in fifty makes its user try again, two to four times within a
-minute. A job fails every five minutes, day and night. One new route appears each month.
+Twelve routes, from one error a minute at the busiest hour to one in a week; one in fifty makes its user try again, two or three
+times within a minute. A job fails every five minutes, day and night. One new route appears each month.
 $$);
 INSERT INTO sim.watched VALUES ('ops_sentry_error_rate_spike');
 
@@ -18,7 +18,7 @@ WITH counts AS (
     SELECT row_number() OVER (ORDER BY c.block, c.number, k) AS e, c.at, c.route FROM counts c, generate_series(1, c.n) k WHERE c.n > 0
 )
 SELECT at + sim.u(e, 610) * interval '10 minutes' + k * (3 + 12 * sim.u(e * 5 + k, 611)) * interval '1 second', route
-FROM errors, generate_series(0, CASE WHEN sim.u(e, 612) < 0.02 THEN 2 + floor(3 * sim.u(e, 613))::int ELSE 0 END) k
+FROM errors, generate_series(0, CASE WHEN sim.u(e, 612) < 0.02 THEN 2 + floor(2 * sim.u(e, 613))::int ELSE 0 END) k
 UNION ALL
 SELECT at + (5 * k + sim.u(block * 2 + k, 614)) * interval '1 minute', '/jobs/sync' FROM sim.blocks, generate_series(0, 1) k
 ORDER BY 1, 2;

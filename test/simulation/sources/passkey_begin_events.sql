@@ -1,7 +1,7 @@
 SELECT sim.begin_source('passkey_begin_events', $$
 Some 550 people a day begin a passkey ceremony, more in the day than at night. Seven in eight come from a network of their own (a
 fifth of these IPv6), the others through 64 addresses of mobile carriers. In five offices behind one address each, 8 to 60 people
-sign in at work, so that three to six in ten minutes are ordinary there. One ceremony in twelve is begun again, up to three times,
+sign in at work, so that three to six in ten minutes are ordinary at the largest. One ceremony in twelve is begun again, up to three times,
 and one in fifty with another address of the same person. New people come all the time.
 $$);
 SELECT sim.bind_heartbeat('session_events');
@@ -16,7 +16,7 @@ WITH counts AS (
            sim.poisson(block, 200, 5 * human * growth * sim.lognormal(day, 201, 0.1) * sim.gamma3(block, 203)) AS n
     FROM sim.blocks
     UNION ALL
-    SELECT b.block, b.at, 1, o.number, o.staff, sim.poisson(o.number * 60000 + b.block, 200, 0.025 * o.staff * b.office * sim.gamma3(o.number * 60000 + b.block, 203))
+    SELECT b.block, b.at, 1, o.number, o.staff, sim.poisson(o.number * 60000 + b.block, 200, 0.015 * o.staff * b.office * sim.gamma3(o.number * 60000 + b.block, 203))
     FROM sim.blocks b, sim.offices o
 ), arrivals AS (
     SELECT row_number() OVER (ORDER BY c.block, c.office, k) AS e, c.* FROM counts c, generate_series(1, c.n) k WHERE c.n > 0
