@@ -11,15 +11,19 @@ COMMENT ON TABLE raxx_detect.fixtures IS
 
 CREATE FUNCTION raxx_detect.fixture_rows(fixture jsonb, source text) RETURNS SETOF jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT replace((r.row - '{at,every,until}'::text[])::text, '{n}', t.n::text)::jsonb
-        || coalesce((SELECT jsonb_object_agg(c.key, coalesce((c.value ->> 'from')::numeric, 0) + t.n * (c.value ->> 'per_n')::numeric)
-                     FROM jsonb_each(r.row) c WHERE jsonb_typeof(c.value) = 'object'), '{}')
-        || jsonb_build_object((SELECT k.role FROM raxx_detect.source_roles k WHERE k.source = fixture_rows.source AND k.position = 1), t.event_time)
-    FROM jsonb_array_elements(fixture -> 'sources' -> source) r(row)
-    CROSS JOIN LATERAL (SELECT (fixture ->> 'start')::timestamptz AS start) s
-    CROSS JOIN LATERAL generate_series(s.start + (r.row ->> 'at')::interval,
-        s.start + coalesce(r.row ->> 'until', r.row ->> 'at')::interval,
-        coalesce(r.row ->> 'every', '1 day')::interval) WITH ORDINALITY t(event_time, n)
+    WITH lines AS MATERIALIZED (
+        SELECT r.row, (r.row - '{at,every,until}'::text[])::text AS template, (fixture ->> 'start')::timestamptz AS start,
+               (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(r.row) c WHERE jsonb_typeof(c.value) = 'object') AS counters,
+               (SELECT k.role FROM raxx_detect.source_roles k WHERE k.source = fixture_rows.source AND k.position = 1) AS time_role
+        FROM jsonb_array_elements(fixture -> 'sources' -> source) r(row)
+    )
+    SELECT replace(l.template, '{n}', t.n::text)::jsonb || jsonb_build_object(l.time_role, t.event_time)
+        || CASE WHEN l.counters IS NULL THEN '{}' ELSE (
+            SELECT jsonb_object_agg(c.key, coalesce((c.value ->> 'from')::numeric, 0) + t.n * (c.value ->> 'per_n')::numeric)
+            FROM jsonb_each(l.counters) c) END
+    FROM lines l CROSS JOIN LATERAL generate_series(l.start + (l.row ->> 'at')::interval,
+        l.start + coalesce(l.row ->> 'until', l.row ->> 'at')::interval,
+        coalesce(l.row ->> 'every', '1 day')::interval) WITH ORDINALITY t(event_time, n)
 $$;
 COMMENT ON FUNCTION raxx_detect.fixture_rows(jsonb, text) IS 'The rows that a fixture puts into a source, as JSON objects by role.';
 
