@@ -28,7 +28,7 @@ $$;
 COMMENT ON FUNCTION raxx_detect.fixture_rows(jsonb, text) IS 'The rows that a fixture puts into a source, as JSON objects by role.';
 
 CREATE FUNCTION raxx_detect.load_fixture(fixture jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     filled text;
     target text;
