@@ -25,10 +25,13 @@ COMMENT ON FUNCTION raxx_detect.hour_sums(text) IS 'The SQL expression of the su
 
 CREATE FUNCTION raxx_detect.cells_by_hour(rule raxx_detect.rules, period tstzrange, cell interval) RETURNS float8[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH zone AS MATERIALIZED (  -- asked once, not for every cell
+        SELECT raxx_detect.rule_time_zone(rule) AS name
+    )
     SELECT array_agg(coalesce(n.cells, 0) ORDER BY h)
     FROM generate_series(0, 23) h
-    LEFT JOIN (SELECT extract(hour FROM timezone(raxx_detect.rule_time_zone(rule), c))::int AS hour, count(*)::float8 AS cells
-               FROM generate_series(lower(period), upper(period) - interval '1 microsecond', cell) c GROUP BY 1) n ON n.hour = h
+    LEFT JOIN (SELECT extract(hour FROM timezone(z.name, c))::int AS hour, count(*)::float8 AS cells
+               FROM zone z CROSS JOIN generate_series(lower(period), upper(period) - interval '1 microsecond', cell) c GROUP BY 1) n ON n.hour = h
 $$;
 COMMENT ON FUNCTION raxx_detect.cells_by_hour(raxx_detect.rules, tstzrange, interval) IS
 'How many cells of a length begin in each hour of the clock, 0 to 23, within a period of a day: in the hour that daylight saving skips none, in the one that it repeats twice as many.';

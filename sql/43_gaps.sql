@@ -40,12 +40,13 @@ RETURNS raxx_detect.candidate LANGUAGE plpgsql SET search_path = pg_catalog, pg_
 DECLARE
     measured tstzrange := tstzrange(lower(gap), coalesce(upper(gap), as_of));
     length interval := make_interval(secs => extract(epoch FROM upper(measured) - lower(measured))::float8);
-    inside interval := raxx_detect.business_time(measured, rule.params);
-    outside interval := length - inside;
+    inside interval;
+    outside interval;
     business_gap interval := rule.params ->> 'business_gap';
     off_hours_gap interval := rule.params ->> 'off_hours_gap';
     hour int := extract(hour FROM timezone(raxx_detect.rule_time_zone(rule), lower(gap)));
-    allowed interval;
+    allowed interval := CASE WHEN c IS NULL THEN least(business_gap, off_hours_gap)
+        ELSE greatest(make_interval(secs => c.quantiles[hour + 1]), (rule.params ->> 'baseline_gap')::interval) END;
     observed interval;
     unit text;
     expected float8;
@@ -53,6 +54,11 @@ DECLARE
     active bigint;
     result raxx_detect.candidate;
 BEGIN
+    IF length <= allowed THEN  -- most are
+        RETURN NULL;
+    END IF;
+    inside := raxx_detect.business_time(measured, rule.params);
+    outside := length - inside;
     IF c IS NULL THEN
         IF inside > business_gap THEN
             observed := inside; allowed := business_gap; unit := 'minutes in business hours';
@@ -63,10 +69,6 @@ BEGIN
         END IF;
     ELSE
         observed := length; unit := 'minutes';
-        allowed := greatest(make_interval(secs => c.quantiles[hour + 1]), (rule.params ->> 'baseline_gap')::interval);
-        IF observed <= allowed THEN
-            RETURN NULL;
-        END IF;
         SELECT s.p_value, s.expected INTO result.p_value, expected
         FROM raxx_detect.silence_probability(rule, binding.source, measured, c) s;
         IF result.p_value > c.tail THEN

@@ -7,21 +7,28 @@ CREATE TABLE raxx_detect.fixtures (
     PRIMARY KEY (rule_id, name)
 );
 COMMENT ON TABLE raxx_detect.fixtures IS
-'What must fire and what must stay silent. A fixture has start; params, parameters of the rule that it is tried with in place of the shipped ones (rarely); sources, whose rows have their time as an offset from start (at; with every and until a series, in whose texts {n} is the running number); as_of; and expect, the findings in order of (episode, entity), each with the columns to compare, an episode as two offsets, the end null while it lasts. Optional: expect_state and expect_outcome of the run, each a text, or an array where it is up to the server. Exactly the sources that are named are bound; one with no rows is bound and empty.';
+'What must fire and what must stay silent. A fixture has start; params, parameters of the rule that it is tried with in place of the shipped ones (rarely); sources, whose rows have their time as an offset from start (at; with every and until a series, in whose texts {n} is the running number, counted from 1, and a number may be a counter: {"from": 0, "per_n": 2.5} is from + {n} * 2.5); as_of; and expect, the findings in order of (episode, entity), each with the columns to compare, an episode as two offsets, the end null while it lasts. Optional: expect_state and expect_outcome of the run, each a text, or an array where it is up to the server. Exactly the sources that are named are bound; one with no rows is bound and empty.';
 
 CREATE FUNCTION raxx_detect.fixture_rows(fixture jsonb, source text) RETURNS SETOF jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT replace((r.row - '{at,every,until}'::text[])::text, '{n}', t.n::text)::jsonb || jsonb_build_object('event_time', t.event_time)
-    FROM jsonb_array_elements(fixture -> 'sources' -> source) r(row)
-    CROSS JOIN LATERAL (SELECT (fixture ->> 'start')::timestamptz AS start) s
-    CROSS JOIN LATERAL generate_series(s.start + (r.row ->> 'at')::interval,
-        s.start + coalesce(r.row ->> 'until', r.row ->> 'at')::interval,
-        coalesce(r.row ->> 'every', '1 day')::interval) WITH ORDINALITY t(event_time, n)
+    WITH lines AS MATERIALIZED (
+        SELECT r.row, (r.row - '{at,every,until}'::text[])::text AS template, (fixture ->> 'start')::timestamptz AS start,
+               (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(r.row) c WHERE jsonb_typeof(c.value) = 'object') AS counters,
+               (SELECT k.role FROM raxx_detect.source_roles k WHERE k.source = fixture_rows.source AND k.position = 1) AS time_role
+        FROM jsonb_array_elements(fixture -> 'sources' -> source) r(row)
+    )
+    SELECT replace(l.template, '{n}', t.n::text)::jsonb || jsonb_build_object(l.time_role, t.event_time)
+        || CASE WHEN l.counters IS NULL THEN '{}' ELSE (
+            SELECT jsonb_object_agg(c.key, coalesce((c.value ->> 'from')::numeric, 0) + t.n * (c.value ->> 'per_n')::numeric)
+            FROM jsonb_each(l.counters) c) END
+    FROM lines l CROSS JOIN LATERAL generate_series(l.start + (l.row ->> 'at')::interval,
+        l.start + coalesce(l.row ->> 'until', l.row ->> 'at')::interval,
+        coalesce(l.row ->> 'every', '1 day')::interval) WITH ORDINALITY t(event_time, n)
 $$;
 COMMENT ON FUNCTION raxx_detect.fixture_rows(jsonb, text) IS 'The rows that a fixture puts into a source, as JSON objects by role.';
 
 CREATE FUNCTION raxx_detect.load_fixture(fixture jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     filled text;
     target text;
