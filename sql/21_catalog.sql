@@ -71,11 +71,11 @@ VALUES
      -- how
      'Counts the sessions that each client network creates in a sliding window of one minute. It catches '
      'credential stuffing and the replay of stolen cookies after the sign-in has succeeded. Baseline: the 7 days '
-     'before. A network with at least 100 sessions in them is judged by its own count in the same hour of the same '
-     'weekday (New York time; the greater of that hour''s mean and its mean with the hours beside it), any other by '
-     'what networks do that come at all. Each session is a test: the others in its minute are taken for negative '
-     'binomial (Poisson where they do not scatter more), and the limit is the least number whose tail probability, '
-     'times the sessions of a month, is within the allowance.',
+     'before. A network with at least 100 sessions in them is judged by its own count at that hour of the week '
+     '(New York time: the greatest of the same hour''s mean a week ago, its mean with the hours beside it, and the '
+     'mean of that hour of all days), any other by what networks do that come at all. Each session is a test: the '
+     'others in its minute are taken for negative binomial (Poisson where they do not scatter more), and the limit '
+     'is the least number whose tail probability, times the sessions of a month, is within the allowance.',
      -- thresholds
      'Until the baseline has 7 whole days: 20 sessions in a minute. From then on, in place of that: a count, of at '
      'least 5, whose tail probability is within the allowance for false alarms, one in two months.',
@@ -262,12 +262,12 @@ VALUES
      'whole days of cadence are there (P4), placeholder thresholds decide, and a gap across an edge of business '
      'hours is measured in two parts, inside and outside. From then on the baseline decides, the 7 days before: a '
      'gap is too long when it is longer than the 99.9th percentile of the gaps that began in the same hour of the '
-     'day, and when so long a silence, at the rate of the hours of the week that it lies in, comes by chance no '
-     'more often than the rule may alarm falsely. Events that come in clusters are counted by cluster. A gap that '
-     'grows keeps its finding and raises its severity; the next event closes it with its final length. Where '
-     'operator_activity is bound and an operator was active during the silence, the finding goes to '
-     'security-agent. The verdict of a finding says what the hash chain shows across the gap: intact means benign, '
-     'broken means adversarial, and undetermined means that no chain can tell.',
+     'day, and when so long a silence, at the rate of its hours on days of the same kind (business days or '
+     'others), comes by chance no more often than the rule may alarm falsely. Events that come in clusters are '
+     'counted by cluster. A gap that grows keeps its finding and raises its severity; the next event closes it '
+     'with its final length. Where operator_activity is bound and an operator was active during the silence, the '
+     'finding goes to security-agent. The verdict of a finding says what the hash chain shows across the gap: '
+     'intact means benign, broken means adversarial, and undetermined means that no chain can tell.',
      -- thresholds
      'Until the baseline is ready: more than 30 minutes inside business hours, or more than 4 hours outside. Once '
      'it is ready: longer than 5 minutes and than the 99.9th percentile of its hour of the day, and improbable at '

@@ -190,6 +190,9 @@ BEGIN
             format('%s was looked at up to %s before', binding.source, greatest(known.looked_to, settled)));
         RETURN;
     END IF;
+    IF known.rule_id IS NULL THEN
+        PERFORM raxx_detect.match_columns(binding.source, binding.relation, binding.columns);  -- says best what may not be read
+    END IF;
     PERFORM raxx_detect.know_baseline_start(rule, binding);
     upto := known.looked_to;
     LOOP
