@@ -121,9 +121,9 @@ BEGIN
     )
     -- No event in so many cells when there were rows in `over` cells: the rate varies like a gamma that has seen them. Events
     -- come in clusters of the dispersion's size at most, and it is clusters that stay away.
-    SELECT exp(greatest(sum((q.rows + 0.5) / c.dispersion * ln(q.over / (q.over + q.cells))), -700)), sum(q.cells * q.rows / q.over)
+    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / c.dispersion * ln(q.over / (q.over + q.cells))), 0), -700)),
+           coalesce(sum(q.cells * q.rows / q.over), 0)
     INTO p_value, expected FROM quieter q WHERE q.over > 0;
-    p_value := coalesce(p_value, 1);
 END $$;
 COMMENT ON FUNCTION raxx_detect.silence_probability(raxx_detect.rules, text, tstzrange, raxx_detect.cadence) IS
 'The probability of a silence, by the hours of the week that it lies in (its first 14 days): the product of (T / (T + g)) ^ ((n + 1/2) / dispersion), where n events were seen in the time T of that hour and the silence lies in it for g; and how many events were to be expected. 1 where nothing is known.';

@@ -38,7 +38,7 @@ CREATE VIEW days AS
 SELECT d::date AS day FROM generate_series(date '2024-03-06', '2024-03-14', '1 day') d
 UNION ALL SELECT d::date FROM generate_series(date '2024-10-30', '2024-11-07', '1 day') d;
 -- The definition: cells of five minutes from the midnight of a day on, each of the hour in which it begins.
-CREATE VIEW naive_cells AS
+CREATE TABLE naive_cells AS
 SELECT d.day, s.origin AS entity, extract(hour FROM (m.midnight + c.n * interval '5 minutes') AT TIME ZONE 'America/New_York')::int AS hour,
        c.n AS cell, count(*) AS x
 FROM days d
@@ -105,7 +105,7 @@ SELECT raxx_detect.keep_baseline_day(pg_temp.rule(4), pg_temp.binding('waitlist_
 -- The baseline of 2024-03-15 is made of the seven days 03-08 to 03-14: the constant series, and the others, over the
 -- day of 23 hours. baseline_starts says since when there are rows.
 CREATE VIEW week AS SELECT c.* FROM naive_cells c WHERE c.day >= '2024-03-08' AND c.day < '2024-03-15';
-CREATE VIEW whole_cells AS  -- of each entity every cell there was, the empty ones too
+CREATE TABLE whole_cells AS  -- of each entity every cell there was, the empty ones too
 SELECT e.entity, k.day, k.n AS cell, k.hour, coalesce(w.x, 0) AS x
 FROM (SELECT DISTINCT entity FROM week) e
 CROSS JOIN (SELECT d.day, n, extract(hour FROM (d.day::timestamp AT TIME ZONE 'America/New_York' + n * interval '5 minutes') AT TIME ZONE 'America/New_York')::int AS hour
