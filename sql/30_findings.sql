@@ -101,7 +101,7 @@ BEGIN
         SELECT jsonb_array_elements_text(old.evidence -> 'conditions'))) x ORDER BY x);
     IF (old.severity, old.observed, old.sample_size) >= (c.severity, c.observed, c.sample_size) THEN
         c.severity := old.severity; c.observed := old.observed; c.sample_size := old.sample_size;
-        c.threshold := old.threshold; c.unit := old.unit; c.p_value := old.p_value; c.fired_by := old.fired_by;
+        c.threshold := old.threshold; c.unit := old.unit; c.fired_by := old.fired_by;
         c.summary := old.summary; c.verdict := old.verdict;
     ELSIF c.unit = old.unit THEN  -- it reached the limit at which it began
         c.threshold := old.threshold; c.fired_by := old.fired_by;

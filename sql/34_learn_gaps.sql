@@ -48,12 +48,12 @@ CREATE TYPE raxx_detect.cadence AS (
     days int,
     quantiles float8[],
     gaps bigint[],
-    dispersion float8,
+    dispersions float8[],
     tests_a_month float8,
     tail float8,
     left_out bigint
 );
-COMMENT ON TYPE raxx_detect.cadence IS 'The cadence that judges a day: for each hour, 0 to 23, the baseline_quantile of the lengths of the gaps that begin in it (seconds) and their number; and how many times more than by chance the events cluster.';
+COMMENT ON TYPE raxx_detect.cadence IS 'The cadence that judges a day: for each hour, 0 to 23, the baseline_quantile of the lengths of the gaps that begin in it (seconds), their number, and how many times more than by chance the events of that hour cluster.';
 
 CREATE FUNCTION raxx_detect.cadence_of(rule raxx_detect.rules, source text, day date) RETURNS raxx_detect.cadence
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -73,14 +73,19 @@ BEGIN
           FROM generate_series(0, 23) h LEFT JOIN raxx_detect.baselines b
               ON b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day >= first_day AND b.day < day
           GROUP BY h) s;
-    -- Pearson's statistic of the cells of an hour against that hour's mean, by its degrees of freedom.
-    SELECT greatest(sum(x.squares - x.rows ^ 2 / x.cells) / nullif(sum((x.cells - 1) * x.rows / x.cells), 0), 1), sum(x.rows)
-    INTO c.dispersion, events
-    FROM (SELECT u.cells, u.rows::float8 AS rows, u.squares FROM raxx_detect.baselines b
-          CROSS JOIN LATERAL unnest(b.exposure, b.rows, b.squares) u(cells, rows, squares)
-          WHERE b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day >= first_day AND b.day < day) x
-    WHERE x.cells > 1;
-    c.dispersion := coalesce(c.dispersion, 1);
+    -- Pearson's statistic of the cells of an hour of a day against that hour's mean, by its degrees of freedom: of all
+    -- hours, and of each by itself, in which events may cluster more, or stop halfway.
+    WITH hours AS (
+        SELECT u.hour, sum(u.squares - u.rows::float8 ^ 2 / u.cells) AS squares, sum((u.cells - 1) * u.rows / u.cells) AS freedom, sum(u.rows) AS rows
+        FROM raxx_detect.baselines b
+        CROSS JOIN LATERAL unnest(b.exposure, b.rows, b.squares) WITH ORDINALITY u(cells, rows, squares, hour)
+        WHERE b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day >= first_day AND b.day < day AND u.cells > 1
+        GROUP BY u.hour
+    )
+    SELECT array_agg(greatest(x.squares / nullif(x.freedom, 0), sum_squares / nullif(sum_freedom, 0), 1) ORDER BY h), max(events_seen)
+    INTO c.dispersions, events
+    FROM generate_series(1, 24) h LEFT JOIN hours x ON x.hour = h
+    CROSS JOIN (SELECT sum(squares) AS sum_squares, sum(freedom) AS sum_freedom, sum(rows) AS events_seen FROM hours) whole;
     c.tests_a_month := raxx_detect.tests_a_month(coalesce(events, 0), c.days);
     c.tail := least(raxx_detect.alarm_budget(rule) / c.tests_a_month, 1);
     RETURN c;
@@ -96,11 +101,11 @@ DECLARE
     cell float8 := extract(epoch FROM (rule.params ->> 'baseline_gap')::interval);
 BEGIN
     WITH hours AS (  -- the hours that the silence lies in, and how many cells of it
-        SELECT timezone(zone, h) AS local, extract(epoch FROM least(upper(silence), h + interval '1 hour') - greatest(lower(silence), h))::float8 / cell AS cells
+        SELECT h AS begins, timezone(zone, h) AS local, extract(epoch FROM least(upper(silence), h + interval '1 hour') - greatest(lower(silence), h))::float8 / cell AS cells
         FROM generate_series(date_trunc('hour', lower(silence), zone), least(upper(silence), lower(silence) + interval '14 days'), interval '1 hour') h
         WHERE least(upper(silence), h + interval '1 hour') > greatest(lower(silence), h)
     ), usual AS (  -- the same hour of the same weekday before, alone, and with the hours beside it: whichever is quieter
-        SELECT t.cells, sum(x.rows) FILTER (WHERE n.shift = 0) AS rows, sum(x.cells) FILTER (WHERE n.shift = 0) AS over,
+        SELECT t.local, t.cells, sum(x.rows) FILTER (WHERE n.shift = 0) AS rows, sum(x.cells) FILTER (WHERE n.shift = 0) AS over,
                sum(x.rows) AS rows_beside, sum(x.cells) AS over_beside
         FROM hours t CROSS JOIN generate_series(-1, 1) n(shift)
         CROSS JOIN generate_series(1, (c.days + 6) / 7) w(week)
@@ -113,17 +118,17 @@ BEGIN
             FROM raxx_detect.baselines b
             WHERE b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day = d.day) x
         WHERE d.day >= c.day - c.days
-        GROUP BY t.local, t.cells
+        GROUP BY t.begins, t.local, t.cells  -- the hour that a change of the clock repeats is two
     ), quieter AS (
-        SELECT u.cells, CASE WHEN u.rows * u.over_beside <= u.rows_beside * u.over OR u.over_beside = 0 THEN u.rows ELSE u.rows_beside END AS rows,
+        SELECT u.cells, u.local, CASE WHEN u.rows * u.over_beside <= u.rows_beside * u.over OR u.over_beside = 0 THEN u.rows ELSE u.rows_beside END AS rows,
                CASE WHEN u.rows * u.over_beside <= u.rows_beside * u.over OR u.over_beside = 0 THEN u.over ELSE u.over_beside END AS over
         FROM usual u
     )
     -- No event in so many cells when there were rows in `over` cells: the rate varies like a gamma that has seen them. Events
     -- come in clusters of the dispersion's size at most, and it is clusters that stay away.
-    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / c.dispersion * ln(q.over / (q.over + q.cells))), 0), -700)),
+    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / c.dispersions[extract(hour FROM q.local)::int + 1] * ln(q.over / (q.over + q.cells))), 0), -700)),
            coalesce(sum(q.cells * q.rows / q.over), 0)
     INTO p_value, expected FROM quieter q WHERE q.over > 0;
 END $$;
 COMMENT ON FUNCTION raxx_detect.silence_probability(raxx_detect.rules, text, tstzrange, raxx_detect.cadence) IS
-'The probability of a silence, by the hours of the week that it lies in (its first 14 days): the product of (T / (T + g)) ^ ((n + 1/2) / dispersion), where n events were seen in the time T of that hour and the silence lies in it for g; and how many events were to be expected. 1 where nothing is known.';
+'The probability of a silence, by the hours of the week that it lies in (its first 14 days): the product of (T / (T + g)) ^ ((n + 1/2) / dispersion of the hour), where n events were seen in the time T of that hour and the silence lies in it for g; and how many events were to be expected. 1 where nothing is known.';

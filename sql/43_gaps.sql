@@ -89,12 +89,13 @@ BEGIN
         CASE WHEN upper_inf(gap) THEN ' and counting,' ELSE '' END, to_char(lower(gap) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
         CASE WHEN c IS NULL THEN format('more than %s %s business hours', raxx_detect.in_words(allowed),
                                         CASE unit WHEN 'minutes in business hours' THEN 'in' ELSE 'outside' END)
-             ELSE format('more than %s, of which hour %s UTC in the %s days before; %s events were to be expected', raxx_detect.in_words(allowed), hour, c.days, round(expected::numeric, 1)) END);
+             ELSE format('in the %s days before, hour %s had hardly a gap longer than %s; %s events were to be expected', c.days, hour,
+                         raxx_detect.in_words(allowed), round(expected::numeric, 1)) END);
     result.evidence := jsonb_build_object('inside_business_hours', inside, 'outside_business_hours', outside,
         'rows', raxx_detect.row_keys(1, binding, tstzrange(lower(gap), coalesce(upper(gap), as_of) + interval '1 microsecond'), 'true', NULL),
         'baseline', CASE WHEN c IS NULL THEN raxx_detect.no_baseline(rule, binding.source, raxx_detect.judging_day(rule, binding, lower(gap)))
             ELSE jsonb_build_object('of', format('hour %s of the day', hour), 'days', c.days, 'n', c.gaps[hour + 1],
-                'quantile', c.quantiles[hour + 1], 'expected_events', expected, 'dispersion', c.dispersion,
+                'quantile', c.quantiles[hour + 1], 'expected_events', expected, 'dispersion', c.dispersions[hour + 1],
                 'tests_a_month', c.tests_a_month, 'tail', c.tail, 'left_out', c.left_out) END);
     -- Operators at work and nothing in the audit log: that is no pause.
     SELECT b.* INTO activity FROM raxx_detect.source_bindings b WHERE b.source = 'operator_activity' AND b.source = ANY (rule.optional_sources);

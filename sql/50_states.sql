@@ -104,7 +104,8 @@ BEGIN
         errcode := 'undefined_column';
         problem := format('relation %s no longer has the column "%s", which plays the role %s of source %s',
             binding.relation, broken.name, broken.role, binding.source);
-        detail := 'It was dropped or renamed since the source was bound.';
+        detail := format('Its columns are %s.', (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
+                                                WHERE a.attrelid = binding.relation AND a.attnum > 0 AND NOT a.attisdropped));
     ELSE
         errcode := 'datatype_mismatch';
         problem := format('column "%s" of relation %s can no longer play the role %s of source %s',
@@ -391,13 +392,14 @@ BEGIN
     END LOOP;
     state := CASE WHEN rule.ships = 'live' OR ready THEN 'live' ELSE 'placeholder' END;
     reason := CASE
+        WHEN bindings = '{}' THEN 'judges nothing yet: no snapshot has been taken (SELECT * FROM raxx_detect.scrape_statements())'
         WHEN rule.baseline_window IS NULL THEN 'judged by its thresholds; it has no baseline'
         WHEN ready THEN 'judged by its baseline: ' || array_to_string(progress, ', ')
         WHEN rule.params ?| '{threshold,distinct_threshold,business_gap}' THEN 'judged by its thresholds; baseline: ' || array_to_string(progress, ', ')
         ELSE 'judges nothing yet; baseline: ' || array_to_string(progress, ', ') END;
-    IF cardinality(bindings) < cardinality(rule.sources) THEN
-        reason := concat_ws('; not bound: ', reason, (SELECT string_agg(s, ', ') FROM unnest(array_remove(rule.sources, 'statement_samples')) s
-                                                     WHERE s <> ALL (ARRAY(SELECT b.source FROM unnest(bindings) b))));
+    IF bindings <> '{}' AND cardinality(bindings) < cardinality(rule.sources) THEN
+        reason := format('%s; not bound: %s', reason, (SELECT string_agg(s, ', ') FROM unnest(rule.sources) s
+                                                      WHERE s <> ALL (ARRAY(SELECT b.source FROM unnest(bindings) b))));
     END IF;
 END $$;
 COMMENT ON FUNCTION raxx_detect.active_state(raxx_detect.rules, raxx_detect.source_bindings[], timestamptz) IS

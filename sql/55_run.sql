@@ -263,7 +263,7 @@ BEGIN
     END LOOP;
     IF unread THEN
         result.outcome := 'no_data';
-        result.detail := format('%s is not bound yet', array_to_string(rule.sources, ', '));
+        result.detail := rule.state_reason;
     END IF;
     RETURN result;
 END $$;

@@ -83,11 +83,14 @@ SELECT is_empty($$SELECT h, u.q, n.exact FROM cadence CROSS JOIN unnest(quantile
 SELECT ok(c.days = 7 AND c.left_out = 0 AND pg_temp.about_equal(c.tests_a_month, n.events / 7 * 30.4375) AND pg_temp.about_equal(c.tail, 0.25 / c.tests_a_month),
     'each event is a test; half of the alarms are for each of the two tables')
 FROM cadence c, (SELECT sum(x)::float8 AS events FROM naive_cells WHERE day BETWEEN '2024-03-08' AND '2024-03-14') n;
-SELECT ok(c.dispersion > 1 AND pg_temp.about_equal(c.dispersion, n.dispersion), format('the dispersion, %s', c.dispersion))
-FROM cadence c, (
-    SELECT (sum(v * (n - 1)) / sum((n - 1) * m))::float8 AS dispersion
-    FROM (SELECT var_samp(x) AS v, avg(x) AS m, count(*) AS n FROM naive_cells WHERE day BETWEEN '2024-03-08' AND '2024-03-14' GROUP BY day, hour) h) n;
-SELECT ok(c.dispersion = 1 AND c.tail = least(0.25 / c.tests_a_month, 1), 'without events, none') FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-03-15') c;
+SELECT is_empty($$
+    WITH days AS (SELECT day, hour, var_samp(x)::float8 AS v, avg(x)::float8 AS m, count(*)::float8 AS n FROM naive_cells
+                  WHERE day BETWEEN '2024-03-08' AND '2024-03-14' GROUP BY day, hour)
+    SELECT h, u.dispersion FROM cadence CROSS JOIN unnest(dispersions) WITH ORDINALITY u(dispersion, h)
+    CROSS JOIN LATERAL (SELECT sum(v * (n - 1)) / sum((n - 1) * m) AS own FROM days d WHERE d.hour = u.h - 1) o
+    CROSS JOIN (SELECT sum(v * (n - 1)) / sum((n - 1) * m) AS whole FROM days) w
+    WHERE NOT pg_temp.about_equal(u.dispersion, greatest(o.own, w.whole, 1)) OR u.dispersion IS NULL$$, 'the dispersion of each hour, or of all where that is greater');
+SELECT ok(c.dispersions = array_fill(1::float8, '{24}') AND c.tail = least(0.25 / c.tests_a_month, 1), 'without events, none') FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-03-15') c;
 
 -- Of a silence, hour by hour of the clock: the same hour of the same weekday in those seven days, alone and with the hours
 -- beside it, whichever had fewer events in its time.
@@ -97,9 +100,9 @@ LANGUAGE sql STABLE AS $$
     SELECT s, u.events, u.cells FROM generate_series(-1, 1) s JOIN usual u
         ON extract(isodow FROM u.day) = extract(isodow FROM local + s * interval '1 hour') AND u.hour = extract(hour FROM local + s * interval '1 hour')
 $$;
-CREATE FUNCTION pg_temp.naive_probability(silence tstzrange, dispersion float8) RETURNS float8
+CREATE FUNCTION pg_temp.naive_probability(silence tstzrange, dispersions float8[]) RETURNS float8
 LANGUAGE sql STABLE AS $$
-    SELECT exp(sum((n.events + 0.5) / naive_probability.dispersion * ln(n.cells / (n.cells + p.g))))
+    SELECT exp(sum((n.events + 0.5) / naive_probability.dispersions[extract(hour FROM pg_temp.local(h))::int + 1] * ln(n.cells / (n.cells + p.g))))
     FROM generate_series(date_trunc('hour', lower(silence)), upper(silence), '1 hour') h
     CROSS JOIN LATERAL (SELECT extract(epoch FROM least(h + interval '1 hour', upper(silence)) - greatest(h, lower(silence)))::float8 / 300 AS g) p
     CROSS JOIN LATERAL (
@@ -111,7 +114,7 @@ LANGUAGE sql STABLE AS $$
     WHERE p.g > 0
 $$;
 CREATE TABLE silences AS
-SELECT n, s.silence, p.p_value, p.expected, pg_temp.naive_probability(s.silence, c.dispersion) AS naive
+SELECT n, s.silence, p.p_value, p.expected, pg_temp.naive_probability(s.silence, c.dispersions) AS naive
 FROM generate_series(1, 300) n
 CROSS JOIN LATERAL (SELECT timestamptz '2024-03-15 04:05+00' + pg_temp.pseudo_random(n, 20, 86400) * interval '1 second' AS begins) b
 CROSS JOIN LATERAL (SELECT tstzrange(b.begins, b.begins + (1 + pg_temp.pseudo_random(n, 21, CASE n % 3 WHEN 0 THEN 100000 ELSE 4000 END)) * interval '1 second') AS silence) s
@@ -143,7 +146,7 @@ CREATE FUNCTION pg_temp.console() RETURNS raxx_detect.source_bindings
 LANGUAGE sql STABLE AS $$ SELECT b FROM raxx_detect.source_bindings b WHERE b.source = 'console_audit_events' $$;
 SELECT raxx_detect.know_baseline_start(pg_temp.rule(), pg_temp.console());
 SELECT raxx_detect.keep_baseline(pg_temp.rule(), pg_temp.console(), '2024-05-09');
-SELECT ok(c.dispersion = 1 AND c.days = 7 AND c.quantiles = array_fill(60::float8, '{24}') AND c.gaps = array_fill(420::bigint, '{24}')
+SELECT ok(c.dispersions = array_fill(1::float8, '{24}') AND c.days = 7 AND c.quantiles = array_fill(60::float8, '{24}') AND c.gaps = array_fill(420::bigint, '{24}')
           AND pg_temp.about_equal(c.tests_a_month, 1440 * 30.4375), 'a steady table: seven days of gaps of a minute')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c;
 SELECT ok(pg_temp.about_equal(s.p_value, (12.0 / 14) ^ 60.5) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of an hour with sixty events')

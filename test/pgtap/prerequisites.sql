@@ -96,7 +96,7 @@ CREATE FUNCTION raxx_detect.statements_available(OUT available boolean, OUT deta
 DELETE FROM raxx_detect.source_bindings WHERE source = 'statement_samples';
 SELECT pg_temp.step('ops_postgres_p99_drift', 'no pg_stat_statements', 0, 'dormant', 'dormant', 'P5: pg_stat_statements is not created');
 CREATE OR REPLACE FUNCTION raxx_detect.statements_available(OUT available boolean, OUT detail text) LANGUAGE sql AS $$ SELECT true, 'pg_stat_statements is there' $$;
-SELECT pg_temp.step('ops_postgres_p99_drift', 'there, and no snapshot yet', 0, 'placeholder', 'no_data', 'judges nothing yet; baseline: %');
+SELECT pg_temp.step('ops_postgres_p99_drift', 'there, and no snapshot yet', 0, 'placeholder', 'no_data', 'judges nothing yet: no snapshot has been taken (%');
 SELECT is(pg_temp.says('P5'), 'true: pg_stat_statements is there', 'P5 holds');
 CREATE OR REPLACE FUNCTION raxx_detect.statements_available(OUT available boolean, OUT detail text) LANGUAGE sql AS $$ SELECT false, 'pg_stat_statements is not preloaded' $$;
 SELECT pg_temp.step('ops_postgres_p99_drift', 'gone again', 1, 'dormant', 'dormant', 'P5: pg_stat_statements is not preloaded');
