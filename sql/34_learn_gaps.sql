@@ -102,11 +102,11 @@ DECLARE
     business_days int[] := ARRAY(SELECT d::int FROM jsonb_array_elements_text(rule.params -> 'business_days') d);
 BEGIN
     WITH hours AS (  -- the hours that the silence lies in, and how many cells of it
-        SELECT timezone(zone, h) AS local, extract(epoch FROM least(upper(silence), h + interval '1 hour') - greatest(lower(silence), h))::float8 / cell AS cells
+        SELECT h AS begins, timezone(zone, h) AS local, extract(epoch FROM least(upper(silence), h + interval '1 hour') - greatest(lower(silence), h))::float8 / cell AS cells
         FROM generate_series(date_trunc('hour', lower(silence), zone), least(upper(silence), lower(silence) + interval '14 days'), interval '1 hour') h
         WHERE least(upper(silence), h + interval '1 hour') > greatest(lower(silence), h)
     ), days AS (  -- that hour on the days of its kind, business days or others
-        SELECT t.local, t.cells, extract(isodow FROM d.day)::int = extract(isodow FROM t.local)::int AS same_weekday,
+        SELECT t.begins, t.local, t.cells, extract(isodow FROM d.day)::int = extract(isodow FROM t.local)::int AS same_weekday,
                coalesce(b.rows[extract(hour FROM t.local)::int + 1], 0)::float8 AS rows,
                coalesce(b.exposure[extract(hour FROM t.local)::int + 1], 3600 / cell) AS over
         FROM hours t
@@ -116,13 +116,13 @@ BEGIN
     ), usual AS (  -- its rate is that of all of them, or of the same weekday, whichever is quieter
         SELECT x.local, x.cells, sum(x.over) AS over,
                least(sum(x.rows), sum(x.over) * sum(x.rows) FILTER (WHERE x.same_weekday) / nullif(sum(x.over) FILTER (WHERE x.same_weekday), 0)) AS rows
-        FROM days x GROUP BY x.local, x.cells
+        FROM days x GROUP BY x.begins, x.local, x.cells  -- the hour that a change of the clock repeats is two
     )
     -- No event in so many cells when there were rows in `over` cells: the rate varies like a gamma that has seen them. Events
     -- come in clusters of the dispersion's size at most, and it is clusters that stay away.
-    SELECT exp(greatest(sum((q.rows + 0.5) / c.dispersions[extract(hour FROM q.local)::int + 1] * ln(q.over / (q.over + q.cells))), -700)), sum(q.cells * q.rows / q.over)
+    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / c.dispersions[extract(hour FROM q.local)::int + 1] * ln(q.over / (q.over + q.cells))), 0), -700)),
+           coalesce(sum(q.cells * q.rows / q.over), 0)
     INTO p_value, expected FROM usual q WHERE q.over > 0;
-    p_value := coalesce(p_value, 1);
 END $$;
 COMMENT ON FUNCTION raxx_detect.silence_probability(raxx_detect.rules, text, tstzrange, raxx_detect.cadence) IS
 'The probability of a silence, by the hours that it lies in (its first 14 days), each as it was on the days of its kind, business days or others, in the baseline: the product of (T / (T + g)) ^ ((n + 1/2) / dispersion of the hour), where n events are usual in the time T of that hour (at the rate of those days, or of the same weekday alone, whichever is quieter) and the silence lies in it for g; and how many events were to be expected. 1 where nothing is known.';

@@ -123,12 +123,9 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = p
 BEGIN
     RETURN QUERY SELECT * FROM raxx_detect.learnt_burst_candidates(rule, binding, exact_from, as_of, 'velocity',
         (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = binding.source));
-    IF rule.params ? 'mix_window' THEN
-        RETURN QUERY SELECT * FROM raxx_detect.mix_candidates(rule, binding, exact_from, as_of);
-    END IF;
 END $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_velocity(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
-'Methods velocity and spike: many rows of one entity in a window; with mix_window also an unusual mix of entities.';
+'Methods velocity and spike: many rows of one entity in a window.';
 
 CREATE FUNCTION raxx_detect.evaluate_distinct(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
 RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
