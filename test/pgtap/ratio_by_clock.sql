@@ -87,7 +87,7 @@ BEGIN
 END $$;
 CREATE FUNCTION pg_temp.local_day(at timestamptz) RETURNS date LANGUAGE sql STABLE AS $$ SELECT timezone('America/New_York', at)::date $$;
 CREATE FUNCTION pg_temp.midnight(day date) RETURNS timestamptz LANGUAGE sql STABLE AS $$ SELECT timezone('America/New_York', day::timestamp) $$;
-CREATE VIEW pg_temp.history AS
+CREATE VIEW pg_temp.history_of_mails AS
 WITH hours AS (
     SELECT d.day, pg_temp.local_day(m.event_time), extract(hour FROM timezone('America/New_York', m.event_time)) AS hour,
            count(*)::float8 AS n, count(*) FILTER (WHERE m.outcome = 'hard_bounce')::float8 AS k
@@ -96,6 +96,7 @@ WITH hours AS (
     WHERE d.day - 7 > d.first GROUP BY 1, 2, 3
 ), share AS (SELECT day, (sum(k) + 0.5) / (sum(n) + 1) AS p, count(*) AS hours FROM hours GROUP BY day)
 SELECT s.day, s.p, greatest(1, (SELECT sum((h.k - h.n * s.p) ^ 2 / (h.n * s.p * (1 - s.p))) FROM hours h WHERE h.day = s.day) / (s.hours - 1)) AS phi FROM share s;
+CREATE TABLE history (day date PRIMARY KEY, p float8, phi float8);
 CREATE VIEW pg_temp.points AS
 WITH hours AS (
     SELECT date_trunc('hour', event_time, 'America/New_York') AS starts, count(*) AS n, count(*) FILTER (WHERE outcome = 'hard_bounce') AS k
@@ -103,14 +104,14 @@ WITH hours AS (
 ), judged AS (
     SELECT h.*, h.starts + interval '1 hour' AS at,
            coalesce(h.n >= 20 AND raxx_detect.failure_tail(h.k, h.n, s.p, s.phi) <= 1 / (30.4375 * 25), false) AS fires
-    FROM hours h LEFT JOIN pg_temp.history s ON s.day = pg_temp.local_day(h.starts + interval '55 min')
+    FROM hours h LEFT JOIN history s ON s.day = pg_temp.local_day(h.starts + interval '55 min')
 ), days AS (
     SELECT pg_temp.local_day(j.starts) AS day, sum(j.n) FILTER (WHERE NOT fires)::bigint AS n, sum(j.k) FILTER (WHERE NOT fires)::bigint AS k FROM judged j GROUP BY 1
 )
 SELECT 'hour' AS condition, j.at, j.at + interval '1 hour' AS until, j.n, j.k FROM judged j WHERE j.fires
 UNION ALL
 SELECT 'day', pg_temp.midnight(d.day + 1), pg_temp.midnight(d.day + 2), d.n, d.k
-FROM days d JOIN pg_temp.history s ON s.day = pg_temp.local_day(pg_temp.midnight(d.day + 1) - interval '5 min')
+FROM days d JOIN history s ON s.day = pg_temp.local_day(pg_temp.midnight(d.day + 1) - interval '5 min')
 WHERE d.n >= 500 AND raxx_detect.failure_tail(d.k, d.n, s.p, s.phi) <= 1 / (30.4375 * 25);
 CREATE VIEW pg_temp.by_definition AS
 SELECT e.episode, max(p.k)::float8 AS observed, (array_agg(p.n ORDER BY p.k DESC, p.n DESC))[1] AS sample_size, to_jsonb(array_agg(DISTINCT p.condition ORDER BY p.condition)) AS conditions
@@ -122,6 +123,8 @@ CREATE TRIGGER close BEFORE INSERT ON raxx_detect.detection_findings FOR EACH RO
 CREATE FUNCTION pg_temp.differences(first_day date) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_temp.fortnight(first_day);
+    DELETE FROM history;
+    INSERT INTO history SELECT * FROM pg_temp.history_of_mails;
     PERFORM pg_temp.look(pg_temp.midnight(first_day + 17));
     RETURN format('%s found, %s of a day, %s of both, %s amiss', (SELECT count(*) > 2 FROM pg_temp.found),
         (SELECT count(*) > 0 FROM pg_temp.found WHERE evidence -> 'conditions' ? 'day'), (SELECT count(*) > 0 FROM pg_temp.found WHERE occurrences = 2),
