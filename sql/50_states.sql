@@ -118,6 +118,31 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.broken_binding(raxx_detect.rules, raxx_detect.source_bindings) IS
 'What a migration has done to the relation that a rule reads: it is gone, or a column that the rule needs is gone or of another type. All NULL: nothing.';
 
+CREATE FUNCTION raxx_detect.require_sound(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    broken record := raxx_detect.broken_binding(rule, binding);
+    hidden name;
+BEGIN
+    IF broken.problem IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = broken.errcode, MESSAGE = broken.problem, DETAIL = broken.detail, HINT = broken.hint;
+    END IF;
+    SELECT a.attname INTO hidden
+    FROM raxx_detect.source_roles k
+    JOIN pg_attribute a ON a.attrelid = binding.relation AND a.attname = (binding.columns ->> k.role)::name
+    WHERE k.source = binding.source AND (k.position = 1 OR k.role = ANY (raxx_detect.named_roles(rule)))
+      AND NOT has_column_privilege(binding.relation, a.attnum, 'SELECT')
+    ORDER BY k.position LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('permission denied for relation %s', binding.relation),
+            DETAIL = format('Role "%s" may not read column "%s".', current_user, hidden),
+            HINT = format('GRANT SELECT ON %s TO %I;', binding.relation, current_user);
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.require_sound(raxx_detect.rules, raxx_detect.source_bindings) IS
+'Raises 42P01, 42703 or 42804 for a binding that a migration has broken, 42501 for one that the caller may not read.';
+
 CREATE FUNCTION raxx_detect.is_judged(rule raxx_detect.rules, source text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -174,14 +174,10 @@ DECLARE
     known raxx_detect.coverage;
     settled timestamptz;
     upto timestamptz;
-    broken record;
     before record := raxx_detect.reading();
     after record;
 BEGIN
-    broken := raxx_detect.broken_binding(rule, binding);
-    IF broken.problem IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = broken.errcode, MESSAGE = broken.problem, DETAIL = broken.detail, HINT = broken.hint;
-    END IF;
+    PERFORM raxx_detect.require_sound(rule, binding);
     SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
     settled := greatest(known.settled, binding.judge_from);
     IF as_of < known.looked_to OR as_of <= settled THEN
