@@ -150,6 +150,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     begins timestamptz := greatest(looked_to, binding.judge_from, raxx_detect.before(as_of, interval '400 days'));
     next_event timestamptz;
+    day date;
 BEGIN
     IF rule.baseline_window IS NULL OR begins >= as_of THEN
         RETURN as_of;
@@ -160,8 +161,12 @@ BEGIN
     IF next_event IS NULL OR next_event > as_of THEN  -- be it at the end of time: nothing to learn from
         RETURN as_of;
     END IF;
-    RETURN least(as_of, raxx_detect.takes_over(rule, binding, raxx_detect.judging_day(rule, binding,
-        greatest(begins + interval '1 microsecond', next_event)) + 1) - interval '1 microsecond');
+    day := raxx_detect.judging_day(rule, binding, greatest(begins + interval '1 microsecond', next_event)) + 1;
+    -- Days before the first that has a baseline are judged alike.
+    SELECT greatest(day, raxx_detect.first_whole_day(rule, s.first_event, day) + extract(day FROM (rule.params ->> 'baseline_ready')::interval)::int)
+    INTO day FROM raxx_detect.baseline_starts s
+    WHERE s.rule_id = rule.rule_id AND s.source = binding.source;
+    RETURN least(as_of, raxx_detect.takes_over(rule, binding, coalesce(day, 'infinity')) - interval '1 microsecond');
 END $$;
 COMMENT ON FUNCTION raxx_detect.slice_end(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
 'Up to where a run may judge at once: as_of, or, for a rule with a baseline, just before the next baseline takes over that is learnt from rows not judged yet. What is more than 400 days old is judged by thresholds, at once.';
