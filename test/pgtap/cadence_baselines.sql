@@ -1,7 +1,7 @@
 -- What is learnt of silences, and how probable one is, against the definitions in plain SQL on random events: over the
 -- day that New York's clocks skip an hour of, and over the one on which they repeat one.
 BEGIN;
-SELECT plan(34);
+SELECT plan(35);
 SET LOCAL timezone = 'UTC';
 
 CREATE FUNCTION pg_temp.pseudo_random(n bigint, seed bigint, below bigint) RETURNS bigint
@@ -149,10 +149,10 @@ SELECT raxx_detect.keep_baseline(pg_temp.rule(), pg_temp.console(), '2024-05-09'
 SELECT ok(c.dispersions = array_fill(1::float8, '{24}') AND c.days = 7 AND c.quantiles = array_fill(60::float8, '{24}') AND c.gaps = array_fill(420::bigint, '{24}')
           AND pg_temp.about_equal(c.tests_a_month, 1440 * 30.4375), 'a steady table: seven days of gaps of a minute')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c;
-SELECT ok(pg_temp.about_equal(s.p_value, (12.0 / 14) ^ 60.5) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of an hour with sixty events')
+SELECT ok(pg_temp.about_equal(s.p_value, (12::float8 / 14) ^ 60.5) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of an hour with sixty events')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c
 CROSS JOIN LATERAL raxx_detect.silence_probability(pg_temp.rule(), 'console_audit_events', '[2024-05-09 10:10+00, 2024-05-09 10:20+00)', c) s;
-SELECT ok(pg_temp.about_equal(s.p_value, ((12.0 / 13) ^ 60.5) ^ 2) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of two hours')
+SELECT ok(pg_temp.about_equal(s.p_value, (12::float8 / 13) ^ 121) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of two hours')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c
 CROSS JOIN LATERAL raxx_detect.silence_probability(pg_temp.rule(), 'console_audit_events', '[2024-05-09 10:55+00, 2024-05-09 11:05+00)', c) s;
 
@@ -196,6 +196,17 @@ CROSS JOIN LATERAL raxx_detect.silence_probability(pg_temp.rule(), 'console_audi
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'benign';
 SELECT raxx_detect.keep_baseline(pg_temp.rule(), pg_temp.console(), '2024-05-09');
 SELECT ok(c.left_out = 0 AND c.quantiles[11] = 2700 AND c.quantiles[24] = 3600, 'closed as benign, they are learnt') FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c;
+
+-- The hour that New York's clocks repeat on 2024-11-03 is two hours of silence.
+SELECT raxx_detect.set_params('data_audit_log_gap_window', '{"time_zone": "America/New_York"}');
+CREATE TABLE autumn AS SELECT t AS event_time FROM generate_series(timestamptz '2024-10-25 00:00:30+00', '2024-11-04 00:00+00', '1 minute') t;
+CREATE INDEX ON autumn (event_time);
+SELECT raxx_detect.bind_source('console_audit_events', 'autumn');
+SELECT raxx_detect.know_baseline_start(pg_temp.rule(), pg_temp.console());
+SELECT raxx_detect.keep_baseline(pg_temp.rule(), pg_temp.console(), '2024-11-03');
+SELECT ok(pg_temp.about_equal(s.p_value, 0.5::float8 ^ 121) AND pg_temp.about_equal(s.expected, 120), 'two hours that the clock calls the same are two')
+FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-11-03') c
+CROSS JOIN LATERAL raxx_detect.silence_probability(pg_temp.rule(), 'console_audit_events', '[2024-11-03 05:00+00, 2024-11-03 07:00+00)', c) s;
 
 SELECT * FROM finish();
 ROLLBACK;
