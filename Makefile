@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test bench lint unit
+.PHONY: help deps demo test bench simulate rule-pages lint unit
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -24,6 +24,12 @@ test: deps
 #: make bench          the evaluators beside the SQL an expert would write (ROWS=1000000,10000000)
 bench: deps
 	@test/bench/run
+#: make rule-pages     write docs/rules anew, from the catalog and the fixtures
+rule-pages: deps
+	@tools/rule-pages
+#: make simulate       false alarms and what is found in a simulated year of each source, into docs/simulation.md (YEARS=1)
+simulate: deps
+	@test/simulation/run
 #: make lint           clang-tidy and clang-format
 lint:
 	@tools/deps --lint

@@ -57,6 +57,7 @@ COMMENT ON COLUMN raxx_detect.rules.false_alarms_per_month IS 'What the rule is 
 COMMENT ON COLUMN raxx_detect.rules.last_validated IS 'When raxx_detect.self_test last passed for the rule.';
 
 CREATE TABLE raxx_detect.rule_state_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule_id text NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now(),
     from_state text NOT NULL,

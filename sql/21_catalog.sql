@@ -21,13 +21,17 @@ VALUES
      'Source passkey_begin_events: event_time, ip, email. Writer: the passkey-begin endpoint, through the application '
      'log and a log drain that keeps its lines as rows.',
      -- how
-     'Counts the distinct e-mail addresses of each client network in a sliding window of 10 minutes. A client network '
-     'is one IPv4 address (/32) or one IPv6 /64. Asking for many addresses is the first step of a registration farm '
-     'and of an attempt to learn who has an account. Baseline: the distribution of distinct addresses per network over '
-     'the 7 days before.',
+     'Counts the distinct e-mail addresses of each client network in a sliding window of 10 minutes. A client '
+     'network is one IPv4 address (/32), also when it is written as an IPv6 one, or one IPv6 /64. Asking for many '
+     'addresses is the first step of a registration farm and of an attempt to learn who has an account. Baseline: '
+     'how many distinct addresses networks asked for in 10 minutes of the 7 days before, all networks together, '
+     'cell by cell. A number is too high when it is above the 99.9th percentile, and when a negative binomial '
+     'distribution with the mean and variance of the baseline makes it so improbable that it comes by chance no '
+     'more often than the rule may alarm falsely.',
      -- thresholds
-     'Until the baseline is ready: 10 distinct addresses in 10 minutes. Once it is ready: at least 5, and above the '
-     '99.9th percentile of the baseline. False alarms allowed for: one in two months.',
+     'Until the baseline has 7 whole days: 10 distinct addresses in 10 minutes. From then on, in place of that: at '
+     'least 5, above the 99.9th percentile of the baseline, and a tail probability within the allowance for false '
+     'alarms, one in two months.',
      -- routes
      'HIGH: #raxx-ops-alert-sev2-5 in ET hours (09:00 to 18:00 America/New_York, Monday to Friday), '
      '#raxx-ops-alert-sev2 with push outside them. Per event, before launch too, when the sample is larger than one.',
@@ -65,13 +69,16 @@ VALUES
      'Source session_events: event_time, ip, and account where it is known. Writer: session creation in the '
      'application, through the application log and a log drain that keeps its lines as rows.',
      -- how
-     'Counts the sessions that each client network creates in a sliding window of one minute. A client network is one '
-     'IPv4 address (/32) or one IPv6 /64. It catches credential stuffing and the replay of stolen cookies after the '
-     'sign-in has succeeded. Baseline: the 7 days before, by hour of the week; the count is held against the upper '
-     'tail of a Poisson distribution, or of a negative binomial where the counts vary more than Poisson allows.',
+     'Counts the sessions that each client network creates in a sliding window of one minute. It catches '
+     'credential stuffing and the replay of stolen cookies after the sign-in has succeeded. Baseline: the 7 days '
+     'before. A network with at least 100 sessions in them is judged by its own count at that hour of the week '
+     '(New York time: the greatest of the same hour''s mean a week ago, its mean with the hours beside it, and the '
+     'mean of that hour of all days), any other by what networks do that come at all. Each session is a test: the '
+     'others in its minute are taken for negative binomial (Poisson where they do not scatter more), and the limit '
+     'is the least number whose tail probability, times the sessions of a month, is within the allowance.',
      -- thresholds
-     'Until the baseline is ready: 20 sessions in a minute. Once it is ready: a count whose tail probability is within '
-     'the allowance for false alarms, one in two months.',
+     'Until the baseline has 7 whole days: 20 sessions in a minute. From then on, in place of that: a count, of at '
+     'least 5, whose tail probability is within the allowance for false alarms, one in two months.',
      -- routes
      'HIGH: #raxx-ops-alert-sev2-5 in ET hours (09:00 to 18:00 America/New_York, Monday to Friday), '
      '#raxx-ops-alert-sev2 with push outside them; per event. Before launch: the ops@ daily digest.',
@@ -110,15 +117,17 @@ VALUES
      'the route) and console/app/blueprints/rbac_reader.py (a structured event of category rbac.permission_denied). '
      'Both write to the console log; the lines have to reach the bound relation.',
      -- how
-     'Watches each operator in a sliding window of 10 minutes for two things: denials of elevated permissions '
-     '(*:admin, *:write), each denial counted, and the number of distinct permissions denied, elevated or not. Where '
-     'both hold at once there is one finding, at the higher severity. A burst means an operator whose rights became '
-     'narrower by mistake, or a session in the wrong hands that tries doors. Baseline: the 30 days before, per '
-     'operator, since denials are sparse; while it is not ready the two thresholds decide alone.',
+     'Watches each operator in a sliding window of 10 minutes for three things: denials of elevated permissions '
+     '(*:admin, *:write), each denial counted; the number of distinct permissions denied, elevated or not; and a '
+     'number of denials that the operator''s own history does not explain. Where more than one holds at once there '
+     'is one finding, at the higher severity. A burst means an operator whose rights became narrower by mistake, '
+     'or a session in the wrong hands that tries doors. Baseline: up to 30 days before, from 7 whole days on; an '
+     'operator with fewer than 20 denials in them is judged by the denials of all operators. It adds to the two '
+     'thresholds and takes nothing from them.',
      -- thresholds
-     'HIGH: 3 denials of elevated permissions in 10 minutes. MEDIUM: 5 distinct permissions denied in 10 minutes. Once '
-     'the baseline is ready, also a count that the history of that operator does not explain. False alarms allowed '
-     'for: one in a quarter.',
+     'HIGH: 3 denials of elevated permissions in 10 minutes. MEDIUM: 5 distinct permissions denied in 10 minutes. '
+     'Once the baseline is ready, MEDIUM also: at least 5 denials in 10 minutes whose tail probability is within '
+     'the allowance for false alarms, one in a quarter.',
      -- routes
      'HIGH: #raxx-ops-alert-sev2-5 in ET hours (09:00 to 18:00 America/New_York, Monday to Friday), '
      '#raxx-ops-alert-sev2 with push outside them. Per event, before launch too: a compromised operator account is '
@@ -156,13 +165,15 @@ VALUES
      'Source waitlist_signups: event_time, email, origin. Writer: the waitlist form, while FLAG_WAITLIST_DATASTORE is '
      'on. The origin is the Origin header of the request.',
      -- how
-     'Counts the sign-ups of each Origin in a sliding window of 5 minutes; sign-ups without an Origin are left out. '
-     'The waitlist is the first public way in, and one referrer that pumps it shows here. Baseline: the 7 days before, '
-     'per Origin, as the upper tail of the count; an Origin never seen before is judged against all Origins together. '
-     'While the baseline is not ready the threshold decides alone.',
+     'Counts the sign-ups of each Origin in a sliding window of 5 minutes; sign-ups without an Origin are left '
+     'out. The waitlist is the first public way in, and one referrer that pumps it shows here. Baseline: the 7 '
+     'days before. An Origin with at least 20 sign-ups in them is judged by its own counts, any other, one never '
+     'seen before above all, by those of all Origins that came at all. Each sign-up is a test: the others in its '
+     'window are taken for negative binomial (Poisson where they do not scatter more), and the limit is the least '
+     'number whose tail probability, times the sign-ups of a month, is within the allowance.',
      -- thresholds
-     'Until the baseline is ready: 20 sign-ups of one Origin in 5 minutes. Once it is ready: a count whose tail '
-     'probability is within the allowance for false alarms, one in two months.',
+     'Until the baseline has 7 whole days: 20 sign-ups of one Origin in 5 minutes. From then on, in place of that: '
+     'a count, of at least 5, whose tail probability is within the allowance for false alarms, one in two months.',
      -- routes
      'HIGH: #raxx-ops-alert-sev2-5 in ET hours (09:00 to 18:00 America/New_York, Monday to Friday), '
      '#raxx-ops-alert-sev2 with push outside them; per event. Before launch: the ops@ daily digest.',
@@ -246,19 +257,24 @@ VALUES
      'console/app/services/customer_audit.py and console/app/services/audit.py. Optional source operator_activity: '
      'event_time, operator.',
      -- how
-     'Measures, for each of the two tables on its own, every silence between two successive events, and the silence '
-     'from the last event until now. Business hours are 12:00 to 22:30 UTC, Monday to Friday. A gap across an edge of '
-     'business hours is measured in two parts, inside and outside. A gap that grows keeps its finding and raises its '
-     'severity; the next event closes it with its final length. Placeholder thresholds decide until 7 days of cadence '
-     'are in the baseline (P4), which is the distribution of gaps by hour of the day. The verdict of a finding says '
-     'what the hash chain shows across the gap: intact means benign, broken means adversarial, and undetermined means '
-     'that no chain can tell.',
+     'Measures, for each of the two tables on its own, every silence between two successive events, and the '
+     'silence from the last event until now. Business hours are 12:00 to 22:30 UTC, Monday to Friday. Until 7 '
+     'whole days of cadence are there (P4), placeholder thresholds decide, and a gap across an edge of business '
+     'hours is measured in two parts, inside and outside. From then on the baseline decides, the 7 days before: a '
+     'gap is too long when it is longer than the 99.9th percentile of the gaps that began in the same hour of the '
+     'day, and when so long a silence, at the rate of its hours on days of the same kind (business days or '
+     'others), comes by chance no more often than the rule may alarm falsely. Events that come in clusters are '
+     'counted by cluster. A gap that grows keeps its finding and raises its severity; the next event closes it '
+     'with its final length. Where operator_activity is bound and an operator was active during the silence, the '
+     'finding goes to security-agent. The verdict of a finding says what the hash chain shows across the gap: '
+     'intact means benign, broken means adversarial, and undetermined means that no chain can tell.',
      -- thresholds
-     'Until the baseline is ready: more than 30 minutes inside business hours, or more than 4 hours outside. Once it '
-     'is ready: a gap above the 99.9th percentile of its hour of the day and above 5 minutes, and improbable at the '
-     'usual rate of that hour. By minutes inside business hours: more than 60 CRITICAL, more than 30 and up to 60 '
-     'HIGH, from 5 to 30 MEDIUM (baseline only). Outside business hours alone: HIGH. False alarms allowed for after '
-     'launch: fewer than one a month, budgeted as one in two months.',
+     'Until the baseline is ready: more than 30 minutes inside business hours, or more than 4 hours outside. Once '
+     'it is ready: longer than 5 minutes and than the 99.9th percentile of its hour of the day, and improbable at '
+     'the usual rate. By minutes inside business hours: more than 60 CRITICAL, more than 30 and up to 60 HIGH, '
+     'fewer MEDIUM (baseline only). Wholly outside business hours: HIGH beyond 4 hours, else MEDIUM (baseline '
+     'only). False alarms allowed for after launch: fewer than one a month, budgeted as one in two months for both '
+     'tables together.',
      -- routes
      'CRITICAL: #raxx-ops-alert-sev1, per event, push override. HIGH: #raxx-ops-alert-sev2-5 in ET hours (09:00 to '
      '18:00 America/New_York, Monday to Friday), #raxx-ops-alert-sev2 with push outside them; per event, before launch '
@@ -341,12 +357,16 @@ VALUES
      'Source error_events: event_time, route. Writer: Sentry, through backend_v2/api/observability/sentry_init.py and '
      'an export of its events into a table.',
      -- how
-     'Counts the errors of each route per minute and holds the count against the mean and the standard deviation of '
-     'that route over the 7 days before. On a route with few errors 3 standard deviations are passed by chance, so '
-     'the tail probability of the count has to be small too. A route without a baseline is judged by the threshold.',
+     'Counts the errors of each route in a sliding window of one minute and holds the count against the mean and '
+     'the standard deviation of that route over the minutes of the 7 days before, those without an error included. '
+     'On a route with few errors 3 standard deviations are passed by chance, so the tail probability of the count '
+     'has to be small too: each error is a test, and the others in its minute are taken for negative binomial '
+     '(Poisson where they do not scatter more). A route with fewer than 10 errors in the baseline is judged by the '
+     'threshold.',
      -- thresholds
      'Above the mean by more than 3 standard deviations, at least 5 errors in the minute, and a tail probability '
-     'within the allowance for false alarms, one in two months. A new route: 20 errors in a minute.',
+     'within the allowance for false alarms, one in two months. A new route, or a baseline of fewer than 7 whole '
+     'days: 20 errors in a minute.',
      -- routes
      'HIGH: #raxx-ops-alert-sev2-5 in ET hours (09:00 to 18:00 America/New_York, Monday to Friday), '
      '#raxx-ops-alert-sev2 with push outside them; per event. Before launch: the ops@ daily digest.',
@@ -381,12 +401,14 @@ VALUES
      'Source statement_samples: sample_time, queryid, calls, total_ms. Writer: this extension, which takes a snapshot '
      'of pg_stat_statements every minute.',
      -- how
-     'The mean time of each statement between two snapshots is one value. The values of the last day are compared with '
-     'those of the 7 days before by a two-sample Kolmogorov-Smirnov test, and by their 99th percentiles. A finding '
-     'names the statements that moved it.',
+     'The mean time of each statement between two snapshots is one value. At each full hour the values of the last '
+     'day are compared with those of the 7 days before, which are kept as sketches, by a two-sample '
+     'Kolmogorov-Smirnov test and by their 99th percentiles. A finding names the statements that moved it, by '
+     'queryid.',
      -- thresholds
      'A 99th percentile at least 25 % above that of the 7 days before, and a Kolmogorov-Smirnov p-value within the '
-     'allowance for false alarms, one a month.',
+     'allowance for false alarms, one a month, shared out among the hours of a month. No verdict before the '
+     'baseline has 7 whole days, or on fewer than 200 values.',
      -- routes
      'MEDIUM: the ops@ daily digest.',
      -- runbook
@@ -666,7 +688,8 @@ VALUES
      'Many waitlist sign-ups from one country, or an unusual mix of countries',
      'signup', 'velocity', 'medium',
      '{waitlist_signups}', '{}',
-     '{"entity": "country", "window": "5 minutes", "threshold": 20, "mix_window": "1 day", "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
+     '{"entity": "country", "window": "5 minutes", "threshold": 20, "mix_window": "1 day", "mix_floor": 50, "mix_expected": 5, "mix_days": 3,
+       "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
      '7 days',
      false, 1, 'security-agent', '{}', 'dormant',
      -- telemetry
@@ -674,11 +697,16 @@ VALUES
      'header of the request.',
      -- how
      'Counts the sign-ups of each country in a sliding window of 5 minutes, as signup_waitlist_velocity_per_origin '
-     'does for each Origin. In addition, the mix of countries of a day is held against that of the 7 days before by a '
-     'chi-squared test.',
+     'does for each Origin. In addition, at each midnight (UTC) the day''s sign-ups are held against those of the 7 whole '
+     'days before, country by country, by a chi-squared test of two samples; countries of which fewer than 5 are to be '
+     'expected are taken together. Days differ by more than chance, so the statistic is divided by what it is for the 7 '
+     'days themselves, each held against the others. A day with such a finding that nobody has closed, or that was '
+     'closed as true_positive, is no part of what is usual. Sign-ups without a country are neither counted nor history.',
      -- thresholds
-     'Until the baseline is ready: 20 sign-ups of one country in 5 minutes. Once it is ready: a count, or a mix of a '
-     'day, whose tail probability is within the allowance for false alarms, one a month.',
+     'Until the baseline has 7 whole days: 20 sign-ups of one country in 5 minutes. From then on, in place of that: a '
+     'count, of at least 5, whose tail probability is within half of the allowance for false alarms, one a month; or a '
+     'mix of a day whose tail probability is within the other half, 1 in 60.9, on a day with at least 50 sign-ups of a '
+     'known country.',
      -- routes
      'MEDIUM: the ops@ daily digest.',
      -- runbook

@@ -101,7 +101,7 @@ BEGIN
         SELECT jsonb_array_elements_text(old.evidence -> 'conditions'))) x ORDER BY x);
     IF (old.severity, old.observed, old.sample_size) >= (c.severity, c.observed, c.sample_size) THEN
         c.severity := old.severity; c.observed := old.observed; c.sample_size := old.sample_size;
-        c.threshold := old.threshold; c.unit := old.unit; c.p_value := old.p_value; c.fired_by := old.fired_by;
+        c.threshold := old.threshold; c.unit := old.unit; c.fired_by := old.fired_by;
         c.summary := old.summary; c.verdict := old.verdict;
     ELSIF c.unit = old.unit THEN  -- it reached the limit at which it began
         c.threshold := old.threshold; c.fired_by := old.fired_by;
@@ -131,10 +131,16 @@ DECLARE
     kept raxx_detect.detection_findings;
     seen bigint[] := '{}';
     condition text;
+    ahead timestamptz;
 BEGIN
     added := 0; changed := 0; withdrawn := 0;
     FOR c IN SELECT * FROM unnest(candidates) u ORDER BY u.entity, lower(u.episode) LOOP
         c.entity := raxx_detect.bounded_entity(c.entity);
+        -- A source that is judged again from its beginning has findings that lie ahead. Up to them an episode may last;
+        -- whether it takes them in, the next slice knows.
+        ahead := (SELECT min(lower(f.episode)) FROM raxx_detect.detection_findings f
+                  WHERE f.rule_id = rule.rule_id AND f.entity = c.entity AND lower(f.episode) > as_of);
+        c.episode := c.episode * tstzrange(NULL, ahead);
         kept := NULL;
         FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
                    WHERE f.rule_id = rule.rule_id AND f.entity = c.entity AND f.episode && c.episode
@@ -153,7 +159,7 @@ BEGIN
         END LOOP;
         condition := coalesce(c.condition, CASE WHEN upper(c.episode) <= as_of THEN 'cleared' ELSE 'firing' END);
         IF condition = 'firing' AND c.condition IS NULL THEN
-            c.episode := tstzrange(lower(c.episode), NULL);
+            c.episode := tstzrange(lower(c.episode), ahead);
         END IF;
         IF kept.finding_id IS NULL THEN
             INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode,

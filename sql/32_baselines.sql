@@ -152,22 +152,29 @@ COMMENT ON FUNCTION raxx_detect.baseline_days_there(raxx_detect.rules, raxx_dete
 
 -- What is left out.
 
-CREATE FUNCTION raxx_detect.rows_reach(rule raxx_detect.rules, evidence jsonb) RETURNS interval
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    -- A day with a change of the clock is up to two hours longer.
-    SELECT CASE WHEN rule.params ? 'long_window' AND evidence -> 'conditions' ? 'day' THEN (rule.params ->> 'long_window')::interval + interval '2 hours'
-                ELSE coalesce((rule.params ->> 'window')::interval, '0') END
+CREATE FUNCTION raxx_detect.rows_from(rule raxx_detect.rules, episode tstzrange, conditions jsonb) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    -- If a day is among the conditions, it is the one that ended first: whatever leads from one midnight to the next is the
+    -- verdict of a day, or 24 hours that are left out of the next.
+    SELECT CASE WHEN rule.params ? 'long_window' AND conditions ? 'day' AND lower(episode) > timestamptz '4000-01-01 00:00:00+00 BC'
+                THEN least(raxx_detect.day_starts(rule, timezone(raxx_detect.rule_time_zone(rule), lower(episode) - interval '1 microsecond')::date),
+                           lower(episode) - (rule.params ->> 'window')::interval)
+                ELSE raxx_detect.before(lower(episode), coalesce((rule.params ->> 'window')::interval, '0')) END
 $$;
-COMMENT ON FUNCTION raxx_detect.rows_reach(raxx_detect.rules, jsonb) IS
-'How long before a finding of the rule, with this evidence, the rows may lie that showed it: the window, or a day where a day was judged.';
+COMMENT ON FUNCTION raxx_detect.rows_from(raxx_detect.rules, tstzrange, jsonb) IS
+'Where the rows begin that showed a finding with this episode and these conditions: the window before it, or the day where a day was judged.';
 
 CREATE FUNCTION raxx_detect.left_out(rule raxx_detect.rules, source text, period tstzrange,
     OUT entity text, OUT period tstzrange)
 RETURNS SETOF record LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT f.entity, tstzrange(raxx_detect.before(lower(f.episode), raxx_detect.rows_reach(rule, f.evidence)), upper(f.episode)) * $3
+    SELECT f.entity, tstzrange(w.rows_from, upper(f.episode)) * $3
     FROM raxx_detect.detection_findings f
+    CROSS JOIN LATERAL (SELECT raxx_detect.rows_from(rule, f.episode, f.evidence -> 'conditions')) w(rows_from)
     WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
-      AND f.episode && tstzrange(lower($3), upper($3) + raxx_detect.rows_reach(rule, f.evidence))
+      AND f.episode && tstzrange(lower($3), upper($3) + greatest(interval '2 days', (rule.params ->> 'window')::interval))
+      AND tstzrange(w.rows_from, upper(f.episode)) && $3
+      -- What begins once the baseline has taken over was judged by it, and does not change it.
+      AND lower(f.episode) < upper($3) + (SELECT b.lateness FROM raxx_detect.source_bindings b WHERE b.source = $2)
 $$;
 COMMENT ON FUNCTION raxx_detect.left_out(raxx_detect.rules, text, tstzrange) IS
 'Whose rows of a period no baseline may learn, and when: those in the windows of findings that nobody has closed, or that were closed as true_positive.';
@@ -202,19 +209,25 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     first_day date := raxx_detect.baseline_first_day(rule, binding.source, day);
+    any_left_out boolean;
     wanted date;
 BEGIN
     IF NOT raxx_detect.baseline_is_ready(rule, binding.source, day) THEN
         RETURN;
     END IF;
+    -- Mostly nothing is, and the days need not be asked for one by one.
+    any_left_out := EXISTS (SELECT FROM raxx_detect.left_out(rule, binding.source,
+        tstzrange(raxx_detect.day_starts(rule, first_day), raxx_detect.day_starts(rule, day))));
     FOR wanted IN
         SELECT d.day FROM (SELECT first_day + i AS day FROM generate_series(0, day - first_day - 1) i) d
         LEFT JOIN raxx_detect.baseline_days b ON b.rule_id = rule.rule_id AND b.source = binding.source AND b.day = d.day
-        WHERE d.day < day AND (b.day IS NULL OR b.version <> 1 OR b.left_out_digest <> raxx_detect.left_out_digest(rule, binding.source,
-            tstzrange(raxx_detect.day_starts(rule, d.day), raxx_detect.day_starts(rule, d.day + 1))))
-          -- A day that is not over yet, which an as_of ahead of the present asks for, is no part of any baseline.
-          AND raxx_detect.takes_over(rule, binding, d.day + 1) <= now()
+        WHERE b.day IS NULL OR b.version <> 1 OR b.left_out_digest <> CASE WHEN any_left_out
+            THEN raxx_detect.left_out_digest(rule, binding.source,
+                     tstzrange(raxx_detect.day_starts(rule, d.day), raxx_detect.day_starts(rule, d.day + 1)))
+            ELSE '' END
         ORDER BY d.day LOOP
+        -- A day that is not over yet, which an as_of ahead of the present asks for, is no part of any baseline.
+        CONTINUE WHEN raxx_detect.takes_over(rule, binding, wanted + 1) > now();
         PERFORM raxx_detect.keep_baseline_day(rule, binding, wanted);
     END LOOP;
 END $$;

@@ -25,10 +25,13 @@ COMMENT ON FUNCTION raxx_detect.hour_sums(text) IS 'The SQL expression of the su
 
 CREATE FUNCTION raxx_detect.cells_by_hour(rule raxx_detect.rules, period tstzrange, cell interval) RETURNS float8[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH zone AS MATERIALIZED (  -- asked once, not for every cell
+        SELECT raxx_detect.rule_time_zone(rule) AS name
+    )
     SELECT array_agg(coalesce(n.cells, 0) ORDER BY h)
     FROM generate_series(0, 23) h
-    LEFT JOIN (SELECT extract(hour FROM timezone(raxx_detect.rule_time_zone(rule), c))::int AS hour, count(*)::float8 AS cells
-               FROM generate_series(lower(period), upper(period) - interval '1 microsecond', cell) c GROUP BY 1) n ON n.hour = h
+    LEFT JOIN (SELECT extract(hour FROM timezone(z.name, c))::int AS hour, count(*)::float8 AS cells
+               FROM zone z CROSS JOIN generate_series(lower(period), upper(period) - interval '1 microsecond', cell) c GROUP BY 1) n ON n.hour = h
 $$;
 COMMENT ON FUNCTION raxx_detect.cells_by_hour(raxx_detect.rules, tstzrange, interval) IS
 'How many cells of a length begin in each hour of the clock, 0 to 23, within a period of a day: in the hour that daylight saving skips none, in the one that it repeats twice as many.';
@@ -159,13 +162,16 @@ BEGIN
     ), within AS (  -- how much more the counts of one hour scatter than chance alone makes them
         SELECT sum(squares - rows ^ 2 / cells - (cells - 1) * rows / cells) / nullif(sum((cells - 1) * (rows / cells) ^ 2), 0) AS excess
         FROM hours WHERE cells > 1
-    ), season AS (  -- the same hour of the same weekday, and with its neighbours
-        SELECT sum(n.rows) FILTER (WHERE n.at = t.at) / nullif(sum(n.cells) FILTER (WHERE n.at = t.at), 0) AS alone,
-               sum(n.rows) / nullif(sum(n.cells), 0) AS together, sum(n.rows) AS rows
-        FROM hours t JOIN hours n ON n.at BETWEEN t.at - 1 AND t.at + 1
-        WHERE t.same_weekday AND (t.at % 24 + 24) % 24 = hour
+    ), season AS (  -- the same hour of the same weekday, the same with its neighbours, and the same hour of any day
+        SELECT greatest(s.alone, s.together, d.daily) AS mean, CASE WHEN d.daily > s.together THEN d.rows ELSE s.rows END AS rows
+        FROM (SELECT sum(n.rows) FILTER (WHERE n.at = t.at) / nullif(sum(n.cells) FILTER (WHERE n.at = t.at), 0) AS alone,
+                     sum(n.rows) / nullif(sum(n.cells), 0) AS together, sum(n.rows) AS rows
+              FROM hours t JOIN hours n ON n.at BETWEEN t.at - 1 AND t.at + 1
+              WHERE t.same_weekday AND (t.at % 24 + 24) % 24 = hour) s
+        CROSS JOIN (SELECT sum(t.rows) / nullif(sum(t.cells), 0) AS daily, sum(t.rows) AS rows
+                    FROM hours t WHERE (t.at % 24 + 24) % 24 = hour) d
     )
-    SELECT w.cells, w.rows, CASE WHEN hour IS NULL THEN (w.rows + 0.5) / w.cells ELSE greatest(s.alone, s.together, 0.5 / w.cells) END,
+    SELECT w.cells, w.rows, CASE WHEN hour IS NULL THEN (w.rows + 0.5) / w.cells ELSE greatest(s.mean, 0.5 / w.cells) END,
            greatest((w.squares - w.rows ^ 2 / w.cells) / nullif(w.cells - 1, 0), 0), i.excess, CASE WHEN hour IS NULL THEN w.rows ELSE s.rows END
     INTO b.cells, b.rows, b.mean, variance, excess, learnt_from
     FROM whole w CROSS JOIN within i CROSS JOIN season s WHERE w.cells > 0;
@@ -185,4 +191,4 @@ BEGIN
     RETURN b;
 END $$;
 COMMENT ON FUNCTION raxx_detect.entity_baseline(raxx_detect.rules, text, text, date, int) IS
-'What is usual for an entity on a day, by its own cells of the days before, empty ones included; hour, 0 to 23: in that hour of that weekday (the greater of the hour''s mean and the mean with the hours beside it), NULL: at any time. Counts are taken for negative binomial, with what they scatter more than Poisson''s estimated by moments. Its rows are 0 for an entity never seen.';
+'What is usual for an entity on a day, by its own cells of the days before, empty ones included; hour, 0 to 23: in that hour of that weekday (the greatest of the hour''s mean, its mean with the hours beside it, and the mean of that hour of all days, since one week tells little of an hour and may have had a holiday), NULL: at any time. Counts are taken for negative binomial, with what they scatter more than Poisson''s estimated by moments. Its rows are 0 for an entity never seen.';

@@ -48,12 +48,12 @@ CREATE TYPE raxx_detect.cadence AS (
     days int,
     quantiles float8[],
     gaps bigint[],
-    dispersion float8,
+    dispersions float8[],
     tests_a_month float8,
     tail float8,
     left_out bigint
 );
-COMMENT ON TYPE raxx_detect.cadence IS 'The cadence that judges a day: for each hour, 0 to 23, the baseline_quantile of the lengths of the gaps that begin in it (seconds) and their number; and how many times more than by chance the events cluster.';
+COMMENT ON TYPE raxx_detect.cadence IS 'The cadence that judges a day: for each hour, 0 to 23, the baseline_quantile of the lengths of the gaps that begin in it (seconds), their number, and how many times more than by chance the events of that hour cluster.';
 
 CREATE FUNCTION raxx_detect.cadence_of(rule raxx_detect.rules, source text, day date) RETURNS raxx_detect.cadence
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -73,14 +73,19 @@ BEGIN
           FROM generate_series(0, 23) h LEFT JOIN raxx_detect.baselines b
               ON b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day >= first_day AND b.day < day
           GROUP BY h) s;
-    -- Pearson's statistic of the cells of an hour against that hour's mean, by its degrees of freedom.
-    SELECT greatest(sum(x.squares - x.rows ^ 2 / x.cells) / nullif(sum((x.cells - 1) * x.rows / x.cells), 0), 1), sum(x.rows)
-    INTO c.dispersion, events
-    FROM (SELECT u.cells, u.rows::float8 AS rows, u.squares FROM raxx_detect.baselines b
-          CROSS JOIN LATERAL unnest(b.exposure, b.rows, b.squares) u(cells, rows, squares)
-          WHERE b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day >= first_day AND b.day < day) x
-    WHERE x.cells > 1;
-    c.dispersion := coalesce(c.dispersion, 1);
+    -- Pearson's statistic of the cells of an hour of a day against that hour's mean, by its degrees of freedom: of all
+    -- hours, and of each by itself, in which events may cluster more, or stop halfway.
+    WITH hours AS (
+        SELECT u.hour, sum(u.squares - u.rows::float8 ^ 2 / u.cells) AS squares, sum((u.cells - 1) * u.rows / u.cells) AS freedom, sum(u.rows) AS rows
+        FROM raxx_detect.baselines b
+        CROSS JOIN LATERAL unnest(b.exposure, b.rows, b.squares) WITH ORDINALITY u(cells, rows, squares, hour)
+        WHERE b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day >= first_day AND b.day < day AND u.cells > 1
+        GROUP BY u.hour
+    )
+    SELECT array_agg(greatest(x.squares / nullif(x.freedom, 0), sum_squares / nullif(sum_freedom, 0), 1) ORDER BY h), max(events_seen)
+    INTO c.dispersions, events
+    FROM generate_series(1, 24) h LEFT JOIN hours x ON x.hour = h
+    CROSS JOIN (SELECT sum(squares) AS sum_squares, sum(freedom) AS sum_freedom, sum(rows) AS events_seen FROM hours) whole;
     c.tests_a_month := raxx_detect.tests_a_month(coalesce(events, 0), c.days);
     c.tail := least(raxx_detect.alarm_budget(rule) / c.tests_a_month, 1);
     RETURN c;
@@ -94,36 +99,30 @@ RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS 
 DECLARE
     zone text := raxx_detect.rule_time_zone(rule);
     cell float8 := extract(epoch FROM (rule.params ->> 'baseline_gap')::interval);
+    business_days int[] := ARRAY(SELECT d::int FROM jsonb_array_elements_text(rule.params -> 'business_days') d);
 BEGIN
     WITH hours AS (  -- the hours that the silence lies in, and how many cells of it
-        SELECT timezone(zone, h) AS local, extract(epoch FROM least(upper(silence), h + interval '1 hour') - greatest(lower(silence), h))::float8 / cell AS cells
+        SELECT h AS begins, timezone(zone, h) AS local, extract(epoch FROM least(upper(silence), h + interval '1 hour') - greatest(lower(silence), h))::float8 / cell AS cells
         FROM generate_series(date_trunc('hour', lower(silence), zone), least(upper(silence), lower(silence) + interval '14 days'), interval '1 hour') h
         WHERE least(upper(silence), h + interval '1 hour') > greatest(lower(silence), h)
-    ), usual AS (  -- the same hour of the same weekday before, alone, and with the hours beside it: whichever is quieter
-        SELECT t.cells, sum(x.rows) FILTER (WHERE n.shift = 0) AS rows, sum(x.cells) FILTER (WHERE n.shift = 0) AS over,
-               sum(x.rows) AS rows_beside, sum(x.cells) AS over_beside
-        FROM hours t CROSS JOIN generate_series(-1, 1) n(shift)
-        CROSS JOIN generate_series(1, (c.days + 6) / 7) w(week)
-        CROSS JOIN LATERAL (SELECT t.local + n.shift * interval '1 hour' AS local) m
-        CROSS JOIN LATERAL (SELECT c.day - 1 - (c.day - 1 - m.local::date) % 7 AS latest) k
-        CROSS JOIN LATERAL (SELECT k.latest - CASE WHEN k.latest >= c.day THEN 7 ELSE 0 END - 7 * (w.week - 1) AS day) d
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(b.rows[extract(hour FROM m.local)::int + 1]), 0)::float8 AS rows,
-                   coalesce(sum(b.exposure[extract(hour FROM m.local)::int + 1]), 3600 / cell)::float8 AS cells
-            FROM raxx_detect.baselines b
-            WHERE b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day = d.day) x
-        WHERE d.day >= c.day - c.days
-        GROUP BY t.local, t.cells
-    ), quieter AS (
-        SELECT u.cells, CASE WHEN u.rows * u.over_beside <= u.rows_beside * u.over OR u.over_beside = 0 THEN u.rows ELSE u.rows_beside END AS rows,
-               CASE WHEN u.rows * u.over_beside <= u.rows_beside * u.over OR u.over_beside = 0 THEN u.over ELSE u.over_beside END AS over
-        FROM usual u
+    ), days AS (  -- that hour on the days of its kind, business days or others
+        SELECT t.begins, t.local, t.cells, extract(isodow FROM d.day)::int = extract(isodow FROM t.local)::int AS same_weekday,
+               coalesce(b.rows[extract(hour FROM t.local)::int + 1], 0)::float8 AS rows,
+               coalesce(b.exposure[extract(hour FROM t.local)::int + 1], 3600 / cell) AS over
+        FROM hours t
+        CROSS JOIN LATERAL (SELECT c.day - i AS day FROM generate_series(1, c.days) i
+                            WHERE (extract(isodow FROM c.day - i)::int = ANY (business_days)) = (extract(isodow FROM t.local)::int = ANY (business_days))) d
+        LEFT JOIN raxx_detect.baselines b ON b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day = d.day
+    ), usual AS (  -- its rate is that of all of them, or of the same weekday, whichever is quieter
+        SELECT x.local, x.cells, sum(x.over) AS over,
+               least(sum(x.rows), sum(x.over) * sum(x.rows) FILTER (WHERE x.same_weekday) / nullif(sum(x.over) FILTER (WHERE x.same_weekday), 0)) AS rows
+        FROM days x GROUP BY x.begins, x.local, x.cells  -- the hour that a change of the clock repeats is two
     )
     -- No event in so many cells when there were rows in `over` cells: the rate varies like a gamma that has seen them. Events
     -- come in clusters of the dispersion's size at most, and it is clusters that stay away.
-    SELECT exp(greatest(sum((q.rows + 0.5) / c.dispersion * ln(q.over / (q.over + q.cells))), -700)), sum(q.cells * q.rows / q.over)
-    INTO p_value, expected FROM quieter q WHERE q.over > 0;
-    p_value := coalesce(p_value, 1);
+    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / c.dispersions[extract(hour FROM q.local)::int + 1] * ln(q.over / (q.over + q.cells))), 0), -700)),
+           coalesce(sum(q.cells * q.rows / q.over), 0)
+    INTO p_value, expected FROM usual q WHERE q.over > 0;
 END $$;
 COMMENT ON FUNCTION raxx_detect.silence_probability(raxx_detect.rules, text, tstzrange, raxx_detect.cadence) IS
-'The probability of a silence, by the hours of the week that it lies in (its first 14 days): the product of (T / (T + g)) ^ ((n + 1/2) / dispersion), where n events were seen in the time T of that hour and the silence lies in it for g; and how many events were to be expected. 1 where nothing is known.';
+'The probability of a silence, by the hours that it lies in (its first 14 days), each as it was on the days of its kind, business days or others, in the baseline: the product of (T / (T + g)) ^ ((n + 1/2) / dispersion of the hour), where n events are usual in the time T of that hour (at the rate of those days, or of the same weekday alone, whichever is quieter) and the silence lies in it for g; and how many events were to be expected. 1 where nothing is known.';

@@ -4,7 +4,7 @@
 -- after the other are one episode, also when they were judged by different runs.
 
 CREATE FUNCTION raxx_detect.join_verdicts(rule raxx_detect.rules, source text, verdicts raxx_detect.candidate[],
-    exact_from timestamptz, next_instant timestamptz, entity text DEFAULT NULL)
+    exact_from timestamptz, next_instant timestamptz, condition text DEFAULT NULL)
 RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WITH fired AS MATERIALIZED (
         SELECT v.* FROM unnest(verdicts) v
@@ -14,7 +14,7 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_ca
                NULL, f.escalation_owner
         FROM raxx_detect.detection_findings f
         WHERE f.rule_id = rule.rule_id AND f.source = join_verdicts.source AND f.episode @> exact_from
-          AND NOT f.evidence ? 'refuted_at' AND (join_verdicts.entity IS NULL OR f.entity = join_verdicts.entity)
+          AND NOT f.evidence ? 'refuted_at' AND (join_verdicts.condition IS NULL OR f.evidence -> 'conditions' ? join_verdicts.condition)
     ), joined AS (
         SELECT f.entity, unnest(range_agg(f.episode)) AS episode FROM fired f GROUP BY f.entity
     )
@@ -31,4 +31,4 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_ca
         FROM fired f WHERE f.entity = j.entity AND f.episode && j.episode) told
 $$;
 COMMENT ON FUNCTION raxx_detect.join_verdicts(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, text) IS
-'The candidates that verdicts after exact_from make, each given as a candidate whose episode is [instant, next instant): those of an entity that touch are one, told by the worst, with the threshold and the evidence of the first and the least p_value. The verdict in force at exact_from, until next_instant, is taken from its finding (of one entity, unless that is NULL).';
+'The candidates that verdicts after exact_from make, each given as a candidate whose episode is [instant, next instant): those of an entity that touch are one, told by the worst, with the threshold and the evidence of the first and the least p_value. The verdict in force at exact_from, until next_instant, is taken from its finding (where the rule judges in other ways, too: one of this condition).';

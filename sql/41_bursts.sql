@@ -119,10 +119,11 @@ COMMENT ON FUNCTION raxx_detect.learnt_burst_candidates(raxx_detect.rules, raxx_
 'Candidates of a rule''s only burst condition, by its baseline if it has one.';
 
 CREATE FUNCTION raxx_detect.evaluate_velocity(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
-RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT * FROM raxx_detect.learnt_burst_candidates(rule, binding, exact_from, as_of, 'velocity',
-        (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = binding.source))
-$$;
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM raxx_detect.learnt_burst_candidates(rule, binding, exact_from, as_of, 'velocity',
+        (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = binding.source));
+END $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_velocity(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
 'Methods velocity and spike: many rows of one entity in a window.';
 

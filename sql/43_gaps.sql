@@ -40,12 +40,13 @@ RETURNS raxx_detect.candidate LANGUAGE plpgsql SET search_path = pg_catalog, pg_
 DECLARE
     measured tstzrange := tstzrange(lower(gap), coalesce(upper(gap), as_of));
     length interval := make_interval(secs => extract(epoch FROM upper(measured) - lower(measured))::float8);
-    inside interval := raxx_detect.business_time(measured, rule.params);
-    outside interval := length - inside;
+    inside interval;
+    outside interval;
     business_gap interval := rule.params ->> 'business_gap';
     off_hours_gap interval := rule.params ->> 'off_hours_gap';
     hour int := extract(hour FROM timezone(raxx_detect.rule_time_zone(rule), lower(gap)));
-    allowed interval;
+    allowed interval := CASE WHEN c IS NULL THEN least(business_gap, off_hours_gap)
+        ELSE greatest(make_interval(secs => c.quantiles[hour + 1]), (rule.params ->> 'baseline_gap')::interval) END;
     observed interval;
     unit text;
     expected float8;
@@ -53,6 +54,11 @@ DECLARE
     active bigint;
     result raxx_detect.candidate;
 BEGIN
+    IF length <= allowed THEN  -- most are
+        RETURN NULL;
+    END IF;
+    inside := raxx_detect.business_time(measured, rule.params);
+    outside := length - inside;
     IF c IS NULL THEN
         IF inside > business_gap THEN
             observed := inside; allowed := business_gap; unit := 'minutes in business hours';
@@ -63,10 +69,6 @@ BEGIN
         END IF;
     ELSE
         observed := length; unit := 'minutes';
-        allowed := greatest(make_interval(secs => c.quantiles[hour + 1]), (rule.params ->> 'baseline_gap')::interval);
-        IF observed <= allowed THEN
-            RETURN NULL;
-        END IF;
         SELECT s.p_value, s.expected INTO result.p_value, expected
         FROM raxx_detect.silence_probability(rule, binding.source, measured, c) s;
         IF result.p_value > c.tail THEN
@@ -87,12 +89,13 @@ BEGIN
         CASE WHEN upper_inf(gap) THEN ' and counting,' ELSE '' END, to_char(lower(gap) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
         CASE WHEN c IS NULL THEN format('more than %s %s business hours', raxx_detect.in_words(allowed),
                                         CASE unit WHEN 'minutes in business hours' THEN 'in' ELSE 'outside' END)
-             ELSE format('more than %s, of which hour %s UTC in the %s days before; %s events were to be expected', raxx_detect.in_words(allowed), hour, c.days, round(expected::numeric, 1)) END);
+             ELSE format('in the %s days before, hour %s had hardly a gap longer than %s; %s events were to be expected', c.days, hour,
+                         raxx_detect.in_words(allowed), round(expected::numeric, 1)) END);
     result.evidence := jsonb_build_object('inside_business_hours', inside, 'outside_business_hours', outside,
         'rows', raxx_detect.row_keys(1, binding, tstzrange(lower(gap), coalesce(upper(gap), as_of) + interval '1 microsecond'), 'true', NULL),
         'baseline', CASE WHEN c IS NULL THEN raxx_detect.no_baseline(rule, binding.source, raxx_detect.judging_day(rule, binding, lower(gap)))
             ELSE jsonb_build_object('of', format('hour %s of the day', hour), 'days', c.days, 'n', c.gaps[hour + 1],
-                'quantile', c.quantiles[hour + 1], 'expected_events', expected, 'dispersion', c.dispersion,
+                'quantile', c.quantiles[hour + 1], 'expected_events', expected, 'dispersion', c.dispersions[hour + 1],
                 'tests_a_month', c.tests_a_month, 'tail', c.tail, 'left_out', c.left_out) END);
     -- Operators at work and nothing in the audit log: that is no pause.
     SELECT b.* INTO activity FROM raxx_detect.source_bindings b WHERE b.source = 'operator_activity' AND b.source = ANY (rule.optional_sources);

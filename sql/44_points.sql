@@ -111,13 +111,11 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql STABLE SET search_p
 #variable_conflict use_variable
 DECLARE
     first_day date := raxx_detect.baseline_first_day(rule, binding.source, day);
-    left_out bigint := (SELECT sum(b.left_out) FROM raxx_detect.baseline_days b
-        WHERE b.rule_id = rule.rule_id AND b.source = binding.source AND b.day >= first_day AND b.day < day);
+    left_out bigint := raxx_detect.baseline_left_out(rule, binding.source, first_day, day);
     window_length interval := (rule.params ->> 'window')::interval;
     entity_column name := raxx_detect.role_column(binding, rule.params ->> 'entity');
     zone text := raxx_detect.rule_time_zone(rule);
     number int := 0;
-    first_row int;
     p record;
 BEGIN
     FOR p IN

@@ -42,7 +42,7 @@ DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
     mad_threshold float8 := (rule.params ->> 'mad_threshold')::float8;
     tests_a_month float8 := 30.4375 * 86400 / extract(epoch FROM (rule.params ->> 'step')::interval);
-    tail float8 := rule.false_alarms_per_month / tests_a_month;
+    tail float8 := raxx_detect.alarm_budget(rule) / tests_a_month;
     number int := 0;
     digit record;
     s record;
@@ -93,26 +93,3 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_benford(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
 'Method benford: at each multiple of step since 2000-01-01 00:00 UTC, the first significant digits of the values in (instant - window, instant]. Fires where there are more than run_above, the chi-squared test (8 degrees of freedom) is within the allowance for false alarms, and the mean absolute deviation is at least mad_threshold. Reads nothing between two instants.';
-
-CREATE FUNCTION raxx_detect.benford_volume(OUT holds boolean, OUT detail text)
-RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 AS $$
-DECLARE
-    rule raxx_detect.rules := raxx_detect.find_rule('data_backtest_benford');
-    binding raxx_detect.source_bindings;
-    digits bigint;
-BEGIN
-    SELECT s.problem INTO detail FROM raxx_detect.source_span('backtest_results') s;
-    IF detail IS NOT NULL THEN
-        holds := false;
-        RETURN;
-    END IF;
-    SELECT b.* INTO STRICT binding FROM raxx_detect.source_bindings b WHERE b.source = 'backtest_results';
-    EXECUTE format('SELECT (raxx_detect.benford(%s)).n FROM %s t WHERE t.%3$I > $1 AND t.%3$I <= $2',
-        raxx_detect.exact_number(binding, rule.params ->> 'value'), binding.relation, binding.columns ->> 'event_time')
-    INTO digits USING raxx_detect.before(now(), (rule.params ->> 'window')::interval), now();
-    holds := digits > (rule.params ->> 'activate_above')::bigint;
-    detail := format('%s has %s values with a first digit in the last %s; more than %s are needed', binding.source, digits,
-        raxx_detect.in_words((rule.params ->> 'window')::interval), rule.params ->> 'activate_above');
-END $$;
-COMMENT ON FUNCTION raxx_detect.benford_volume() IS
-'Whether there are enough backtest results for data_backtest_benford to be active: more than activate_above values with a first digit in the window up to now; and how many there are, or what is wrong with the source, in a sentence.';

@@ -150,6 +150,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.failures_called(raxx_detect.rules, raxx_detect.source_bindings) IS 'The unit of a rule of method ratio: what it counts as failures.';
 
+CREATE FUNCTION raxx_detect.read_outcomes(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz,
+    OUT rows_read bigint, OUT null_rows bigint)
+RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('SELECT count(*), count(*) FILTER (WHERE t.%2$I IS NULL) FROM %3$s t WHERE t.%1$I > $1 AND t.%1$I <= $2',
+        binding.columns ->> 'event_time', raxx_detect.role_column(binding, rule.params ->> 'value'), binding.relation)
+    INTO rows_read, null_rows USING exact_from, as_of;
+END $$;
+COMMENT ON FUNCTION raxx_detect.read_outcomes(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
+'How many rows of a source lie in (exact_from, as_of], and how many of them have no outcome.';
+
 -- A sliding window: each failure is a test.
 
 CREATE FUNCTION raxx_detect.failures_expected(history raxx_detect.failure_history) RETURNS float8
@@ -224,6 +235,8 @@ DECLARE
     number int := 0;
     e record;
 BEGIN
+    -- What has no outcome never reaches the evaluation, which counts the failures that it reads.
+    PERFORM raxx_detect.add_reading(r.null_rows, r.null_rows) FROM raxx_detect.read_outcomes(rule, binding, exact_from, as_of) r;
     FOR e IN SELECT x.*, (SELECT min(lower(f.episode)) FROM raxx_detect.detection_findings f
                           WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.entity = binding.source
                             AND f.episode @> exact_from AND lower(x.episode) <= exact_from AND NOT f.evidence ? 'refuted_at') AS resumes

@@ -21,13 +21,13 @@ BEGIN
                    FROM %2$s t CROSS JOIN LATERAL (SELECT timezone($3, date_trunc(''day'', timezone($3, t.%1$I))) AS midnight) m
                    WHERE t.%1$I >= $6 AND t.%1$I <= $7 AND t.%3$I IS NOT NULL GROUP BY 1, 2) h
          ), dated AS MATERIALIZED (
-             SELECT h.*, raxx_detect.judging_day($1, $2, h.ends) AS judging_day FROM hours h WHERE h.ends <= $7
+             SELECT h.*, raxx_detect.judging_day($1, $2, h.ends - interval ''1 microsecond'') AS judging_day FROM hours h WHERE h.ends <= $7
          ), midnights AS (
              SELECT d.day, raxx_detect.day_starts($1, d.day) AS starts, raxx_detect.day_starts($1, d.day + 1) AS ends
              FROM (SELECT DISTINCT day FROM hours) d
          ), histories AS MATERIALIZED (
              SELECT d.judging_day, raxx_detect.outcome_baseline($1, ($2).source, d.judging_day) AS history
-             FROM (SELECT judging_day FROM dated UNION SELECT raxx_detect.judging_day($1, $2, m.ends) FROM midnights m WHERE m.ends <= $7) d
+             FROM (SELECT judging_day FROM dated UNION SELECT raxx_detect.judging_day($1, $2, m.ends - interval ''1 microsecond'') FROM midnights m WHERE m.ends <= $7) d
          ), judged AS MATERIALIZED (
              SELECT d.*, h.history, raxx_detect.failure_tail(d.k, d.n, (h.history).share, (h.history).dispersion) AS p_value,
                     coalesce((h.history).usable AND d.n >= $8
@@ -35,7 +35,7 @@ BEGIN
              FROM dated d JOIN histories h ON h.judging_day = d.judging_day
          ), days AS (
              SELECT m.*, s.n, s.k, h.history, raxx_detect.failure_tail(s.k, s.n, (h.history).share, (h.history).dispersion) AS p_value
-             FROM midnights m JOIN histories h ON h.judging_day = raxx_detect.judging_day($1, $2, m.ends)
+             FROM midnights m JOIN histories h ON h.judging_day = raxx_detect.judging_day($1, $2, m.ends - interval ''1 microsecond'')
              -- without the hours that were reported by themselves
              CROSS JOIN LATERAL (SELECT sum(j.n)::bigint AS n, sum(j.k)::bigint AS k FROM judged j WHERE j.day = m.day AND NOT j.fires) s
              WHERE m.ends <= $7 AND m.starts >= $6 AND (h.history).usable AND s.n >= $9
@@ -52,7 +52,7 @@ BEGIN
         as_of, (rule.params ->> 'floor')::bigint, (rule.params ->> 'long_floor')::bigint, tests, since;
 END $$;
 COMMENT ON FUNCTION raxx_detect.points_of_ratio(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
-'The hours (of the length window, counted from midnight) and days that end in (since, as_of] and whose failures the baseline of their end does not explain, on at least floor and long_floor rows; a day is judged without the hours that fired by themselves. Each verdict is in force from judged_at until the next of its kind is due.';
+'The hours (of the length window, counted from midnight) and days that end in (since, as_of] and whose failures the baseline of their last instant does not explain, on at least floor and long_floor rows; a day is judged without the hours that fired by themselves. Each verdict is in force from judged_at until the next of its kind is due.';
 
 CREATE FUNCTION raxx_detect.points_a_month(rule raxx_detect.rules) RETURNS float8
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -71,6 +71,7 @@ DECLARE
     number int := 0;
     e record;
 BEGIN
+    PERFORM raxx_detect.add_reading(r.rows_read, r.null_rows) FROM raxx_detect.read_outcomes(rule, binding, exact_from, as_of) r;
     -- What is in force at exact_from was judged up to a day before. Nothing is judged that is more than 400 days old, since
     -- no baseline is kept for it.
     since := greatest(raxx_detect.before(as_of, interval '400 days'), CASE WHEN EXISTS (
@@ -78,7 +79,8 @@ BEGIN
             WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.entity = binding.source
               AND tstzrange(lower(f.episode), upper(f.episode), '[]') @> exact_from AND NOT f.evidence ? 'refuted_at')
         THEN raxx_detect.before(exact_from, interval '2 days') ELSE exact_from END);
-    IF NOT isfinite(since) OR since >= as_of THEN
+    IF NOT isfinite(since) OR since >= as_of
+       OR NOT raxx_detect.baseline_is_ready(rule, binding.source, raxx_detect.judging_day(rule, binding, as_of)) THEN
         RETURN;
     END IF;
     FOR e IN WITH points AS MATERIALIZED (

@@ -2,7 +2,7 @@
 
 UPDATE raxx_detect.methods m SET evaluator = f.evaluator, learner = f.learner, rechecker = f.rechecker
 FROM (VALUES
-    ('velocity', 'raxx_detect.evaluate_velocity', 'raxx_detect.learn_counts', NULL),
+    ('velocity', 'raxx_detect.evaluate_velocity_and_mix', 'raxx_detect.learn_counts', NULL),
     ('spike', 'raxx_detect.evaluate_velocity', 'raxx_detect.learn_counts', NULL),
     ('distinct', 'raxx_detect.evaluate_distinct_or_restarts', 'raxx_detect.learn_counts', NULL),
     ('distinct + velocity', 'raxx_detect.evaluate_distinct_velocity', 'raxx_detect.learn_counts', NULL),

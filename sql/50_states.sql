@@ -104,7 +104,8 @@ BEGIN
         errcode := 'undefined_column';
         problem := format('relation %s no longer has the column "%s", which plays the role %s of source %s',
             binding.relation, broken.name, broken.role, binding.source);
-        detail := 'It was dropped or renamed since the source was bound.';
+        detail := format('Its columns are %s.', (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
+                                                WHERE a.attrelid = binding.relation AND a.attnum > 0 AND NOT a.attisdropped));
     ELSE
         errcode := 'datatype_mismatch';
         problem := format('column "%s" of relation %s can no longer play the role %s of source %s',
@@ -116,6 +117,31 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.broken_binding(raxx_detect.rules, raxx_detect.source_bindings) IS
 'What a migration has done to the relation that a rule reads: it is gone, or a column that the rule needs is gone or of another type. All NULL: nothing.';
+
+CREATE FUNCTION raxx_detect.require_sound(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    broken record := raxx_detect.broken_binding(rule, binding);
+    hidden name;
+BEGIN
+    IF broken.problem IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = broken.errcode, MESSAGE = broken.problem, DETAIL = broken.detail, HINT = broken.hint;
+    END IF;
+    SELECT a.attname INTO hidden
+    FROM raxx_detect.source_roles k
+    JOIN pg_attribute a ON a.attrelid = binding.relation AND a.attname = (binding.columns ->> k.role)::name
+    WHERE k.source = binding.source AND (k.position = 1 OR k.role = ANY (raxx_detect.named_roles(rule)))
+      AND NOT has_column_privilege(binding.relation, a.attnum, 'SELECT')
+    ORDER BY k.position LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('permission denied for relation %s', binding.relation),
+            DETAIL = format('Role "%s" may not read column "%s".', current_user, hidden),
+            HINT = format('GRANT SELECT ON %s TO %I;', binding.relation, current_user);
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.require_sound(raxx_detect.rules, raxx_detect.source_bindings) IS
+'Raises 42P01, 42703 or 42804 for a binding that a migration has broken, 42501 for one that the caller may not read.';
 
 CREATE FUNCTION raxx_detect.is_judged(rule raxx_detect.rules, source text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -219,6 +245,31 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.check_volume(raxx_detect.rules, timestamptz) IS
 'P8: whether each of the whole days of the rule''s activation_span, by its time zone, had more rows than activate_above.';
 
+CREATE FUNCTION raxx_detect.check_digits(rule raxx_detect.rules, as_of timestamptz, OUT holds boolean, OUT detail text)
+RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    above bigint := (rule.params ->> 'activate_above')::bigint;
+    window_length interval := (rule.params ->> 'window')::interval;
+    binding raxx_detect.source_bindings;
+    digits bigint;
+BEGIN
+    SELECT b.* INTO STRICT binding FROM raxx_detect.source_bindings b WHERE b.source = rule.sources[1];
+    EXECUTE format(
+        'SELECT count(*) FROM (SELECT FROM %1$s t WHERE t.%2$I > $1 AND t.%2$I <= $2
+             AND t.%3$I <> 0 AND t.%3$I::text NOT IN (''NaN'', ''Infinity'', ''-Infinity'') LIMIT $3) enough',
+        binding.relation, binding.columns ->> 'event_time', binding.columns ->> (rule.params ->> 'value'))
+    INTO digits USING raxx_detect.before(as_of, window_length), as_of, above + 1;
+    holds := digits > above;
+    detail := format('source %s has %s first digits in %s; more than %s are needed', binding.source,
+        CASE WHEN holds THEN 'more than ' || above ELSE digits::text END, raxx_detect.in_words(window_length), above);
+EXCEPTION WHEN OTHERS THEN
+    -- The runs of an active rule report what is broken.
+    holds := raxx_detect.is_judged(rule, rule.sources[1]);
+    detail := format('source %s (%s) cannot be read: %s', binding.source, binding.relation, sqlerrm);
+END $$;
+COMMENT ON FUNCTION raxx_detect.check_digits(raxx_detect.rules, timestamptz) IS
+'Whether the rule''s window up to as_of holds more values with a first digit than activate_above: zero, NaN and infinities have none. Counts no more than it takes.';
+
 CREATE FUNCTION raxx_detect.check_statements(rule raxx_detect.rules, OUT holds boolean, OUT detail text)
 RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -270,11 +321,21 @@ COMMENT ON FUNCTION raxx_detect.check_prerequisite(text, timestamptz) IS
 
 CREATE VIEW raxx_detect.prerequisites AS
 SELECT p.prerequisite, c.holds, c.detail,
-       ARRAY(SELECT r.rule_id FROM raxx_detect.rules r WHERE p.prerequisite = ANY (r.prerequisites) ORDER BY r.number) AS gates
-FROM unnest('{P1,P2,P3,P4,P5,P6,P7,P8}'::text[]) p(prerequisite)
+       ARRAY(SELECT r.rule_id FROM raxx_detect.rules r WHERE p.prerequisite = ANY (r.prerequisites) ORDER BY r.number) AS gates,
+       p.needs
+FROM (VALUES
+    ('P1', 'passkey_begin_events, or session_events, is bound and had an event in the last day.'),
+    ('P2', 'error_events is bound and spans at least 7 days.'),
+    ('P3', 'The audit tables have a hash chain, with a key and a verified genesis.'),
+    ('P4', 'The baseline of an audit table holds at least 7 whole days of cadence; until then placeholder thresholds judge.'),
+    ('P5', 'pg_stat_statements is preloaded, created and readable.'),
+    ('P6', 'dyno_samples, or dyno_restarts, is bound and had an event in the last day.'),
+    ('P7', 'stripe_webhook_events is bound.'),
+    ('P8', 'outbound_mail_events had more mails than activate_above on each whole day of activation_span.')
+) p(prerequisite, needs)
 CROSS JOIN LATERAL raxx_detect.check_prerequisite(p.prerequisite) c;
 COMMENT ON VIEW raxx_detect.prerequisites IS
-'P1 to P8: whether each holds now for all the rules that it gates, what is there or missing, and which rules these are. A rule waits for its own sources only.';
+'P1 to P8: whether each holds now for all the rules that it gates, what is there or missing, and which rules these are; needs: when it holds. A rule waits for its own sources only.';
 
 -- ---- states ---------------------------------------------------------------------------------------------------------
 
@@ -331,7 +392,7 @@ BEGIN
         unmet := unmet || CASE WHEN NOT checked.holds THEN id || ': ' || checked.detail END;
     END LOOP;
     IF rule.method = 'benford' THEN
-        checked := raxx_detect.benford_volume(as_of);
+        checked := raxx_detect.check_digits(rule, as_of);
         unmet := unmet || CASE WHEN NOT checked.holds THEN checked.detail END;
     END IF;
     RETURN nullif(array_to_string(unmet, '; '), '');
@@ -356,13 +417,14 @@ BEGIN
     END LOOP;
     state := CASE WHEN rule.ships = 'live' OR ready THEN 'live' ELSE 'placeholder' END;
     reason := CASE
+        WHEN bindings = '{}' THEN 'judges nothing yet: no snapshot has been taken (SELECT * FROM raxx_detect.scrape_statements())'
         WHEN rule.baseline_window IS NULL THEN 'judged by its thresholds; it has no baseline'
         WHEN ready THEN 'judged by its baseline: ' || array_to_string(progress, ', ')
         WHEN rule.params ?| '{threshold,distinct_threshold,business_gap}' THEN 'judged by its thresholds; baseline: ' || array_to_string(progress, ', ')
         ELSE 'judges nothing yet; baseline: ' || array_to_string(progress, ', ') END;
-    IF cardinality(bindings) < cardinality(rule.sources) THEN
-        reason := concat_ws('; not bound: ', reason, (SELECT string_agg(s, ', ') FROM unnest(array_remove(rule.sources, 'statement_samples')) s
-                                                     WHERE s <> ALL (ARRAY(SELECT b.source FROM unnest(bindings) b))));
+    IF bindings <> '{}' AND cardinality(bindings) < cardinality(rule.sources) THEN
+        reason := format('%s; not bound: %s', reason, (SELECT string_agg(s, ', ') FROM unnest(rule.sources) s
+                                                      WHERE s <> ALL (ARRAY(SELECT b.source FROM unnest(bindings) b))));
     END IF;
 END $$;
 COMMENT ON FUNCTION raxx_detect.active_state(raxx_detect.rules, raxx_detect.source_bindings[], timestamptz) IS

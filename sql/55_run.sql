@@ -150,6 +150,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     begins timestamptz := greatest(looked_to, binding.judge_from, raxx_detect.before(as_of, interval '400 days'));
     next_event timestamptz;
+    day date;
 BEGIN
     IF rule.baseline_window IS NULL OR begins >= as_of THEN
         RETURN as_of;
@@ -157,8 +158,15 @@ BEGIN
     -- What happened in the window before may still have to be judged: a point, a day, has its verdict when it ends.
     next_event := raxx_detect.next_event(binding, raxx_detect.before(begins,
         coalesce((rule.params ->> 'mix_window')::interval, (rule.params ->> 'window')::interval, '0')));
-    RETURN least(as_of, raxx_detect.takes_over(rule, binding, raxx_detect.judging_day(rule, binding,
-        greatest(begins + interval '1 microsecond', next_event)) + 1) - interval '1 microsecond');
+    IF next_event IS NULL OR next_event > as_of THEN  -- be it at the end of time: nothing to learn from
+        RETURN as_of;
+    END IF;
+    day := raxx_detect.judging_day(rule, binding, greatest(begins + interval '1 microsecond', next_event)) + 1;
+    -- Days before the first that has a baseline are judged alike.
+    SELECT greatest(day, raxx_detect.first_whole_day(rule, s.first_event, day) + extract(day FROM (rule.params ->> 'baseline_ready')::interval)::int)
+    INTO day FROM raxx_detect.baseline_starts s
+    WHERE s.rule_id = rule.rule_id AND s.source = binding.source;
+    RETURN least(as_of, raxx_detect.takes_over(rule, binding, coalesce(day, 'infinity')) - interval '1 microsecond');
 END $$;
 COMMENT ON FUNCTION raxx_detect.slice_end(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
 'Up to where a run may judge at once: as_of, or, for a rule with a baseline, just before the next baseline takes over that is learnt from rows not judged yet. What is more than 400 days old is judged by thresholds, at once.';
@@ -171,14 +179,10 @@ DECLARE
     known raxx_detect.coverage;
     settled timestamptz;
     upto timestamptz;
-    broken record;
     before record := raxx_detect.reading();
     after record;
 BEGIN
-    broken := raxx_detect.broken_binding(rule, binding);
-    IF broken.problem IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = broken.errcode, MESSAGE = broken.problem, DETAIL = broken.detail, HINT = broken.hint;
-    END IF;
+    PERFORM raxx_detect.require_sound(rule, binding);
     SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
     settled := greatest(known.settled, binding.judge_from);
     IF as_of < known.looked_to OR as_of <= settled THEN
@@ -186,6 +190,9 @@ BEGIN
         result.detail := concat_ws('; ', result.detail,
             format('%s was looked at up to %s before', binding.source, greatest(known.looked_to, settled)));
         RETURN;
+    END IF;
+    IF known.rule_id IS NULL THEN
+        PERFORM raxx_detect.match_columns(binding.source, binding.relation, binding.columns);  -- says best what may not be read
     END IF;
     PERFORM raxx_detect.know_baseline_start(rule, binding);
     upto := known.looked_to;
@@ -260,7 +267,7 @@ BEGIN
     END LOOP;
     IF unread THEN
         result.outcome := 'no_data';
-        result.detail := format('%s is not bound yet', array_to_string(rule.sources, ', '));
+        result.detail := rule.state_reason;
     END IF;
     RETURN result;
 END $$;

@@ -18,7 +18,7 @@ SELECT raxx_detect.create_source_table('rbac_denials', 'denials');
 SELECT is((r.state, r.outcome), ('live'::text, 'no_data'::text), 'a bound, empty source: live, no data')
 FROM raxx_detect.run('signup_waitlist_velocity_per_origin', '2026-06-04 12:00+00') r;
 SELECT results_eq($$SELECT from_state, to_state, reason FROM raxx_detect.rule_state_changes WHERE rule_id = 'signup_waitlist_velocity_per_origin'$$,
-    $$VALUES ('dormant', 'live', 'judged by its thresholds; this version keeps no baselines')$$, 'the change is on record');
+    $$VALUES ('dormant', 'live', 'what it needs is there: waitlist_signups (public.signups); judged by its thresholds; baseline: 0 of 7 days')$$, 'the change is on record');
 
 INSERT INTO signups (event_time, email, origin)
 SELECT '2026-06-04 12:30+00', 'a' || n || '@corp.example', 'https://o.example' FROM generate_series(1, 25) n;

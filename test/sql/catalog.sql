@@ -25,7 +25,7 @@ SELECT rule_id, from_state, to_state FROM raxx_detect.rule_state_changes ORDER B
 -- Every part of it is there, is ASCII and ends as a sentence.
 SELECT rule_id, part FROM raxx_detect.rules r
 CROSS JOIN LATERAL (VALUES ('title', title), ('telemetry', telemetry), ('how', how), ('thresholds', thresholds), ('routes', routes),
-                           ('runbook', runbook), ('do_not', do_not), ('waits_for', coalesce(waits_for, 'Nothing.'))) p(part, prose)
+                           ('runbook', runbook), ('do_not', do_not), ('waits_for', coalesce(waits_for, 'It waits for nothing.'))) p(part, prose)
 WHERE prose ~ '[^\x01-\x7e]' OR (part <> 'title' AND prose !~ '[.?!]$') OR length(prose) < 10 OR prose ~ '  '
 ORDER BY 1, 2;
 -- A runbook is numbered steps, the do-nots a list.

@@ -153,6 +153,8 @@ GRANT USAGE ON SCHEMA raxx_detect TO detector;
 GRANT SELECT ON ALL TABLES IN SCHEMA raxx_detect TO detector;
 GRANT INSERT, UPDATE, DELETE ON raxx_detect.detection_findings TO detector;
 GRANT INSERT, UPDATE ON raxx_detect.coverage TO detector;
+GRANT INSERT ON raxx_detect.baseline_starts TO detector;
+GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines TO detector;
 GRANT INSERT ON raxx_detect.rule_runs, raxx_detect.rule_state_changes TO detector;
 GRANT UPDATE (state, state_reason, state_since) ON raxx_detect.rules TO detector;
 GRANT UPDATE ON raxx_detect.heartbeat TO detector;
