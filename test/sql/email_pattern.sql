@@ -59,7 +59,7 @@ SELECT timestamptz '2024-03-05 12:00Z' + n * interval '10 seconds' AS at,
 FROM generate_series(1, 12) n;
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
-SELECT * FROM raxx_detect.episodes('email_pattern', 'signups', 'at', 'email', NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
+SELECT * FROM raxx_detect.episodes('email_pattern', 'signups', 'at', 'email', NULL, NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
 -- The same counts for anything that has the text of an address, whatever its type.
 CREATE DOMAIN address AS varchar(100);
 CREATE TYPE mailbox AS ENUM ('a1@acme.com', 'b2@acme.com');
@@ -67,13 +67,13 @@ CREATE TABLE typed AS
 SELECT at, email::address AS as_domain, email::char(60) AS as_bpchar, email::name AS as_name,
        (ARRAY['a1@acme.com', 'b2@acme.com']::mailbox[])[1 + length(email) % 2] AS as_enum
 FROM signups;
-SELECT entity, peak FROM raxx_detect.episodes('email_pattern', 'typed', 'at', 'as_domain', NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
-SELECT entity, peak FROM raxx_detect.episodes('email_pattern', 'typed', 'at', 'as_name', NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
-SELECT entity, peak FROM raxx_detect.episodes('email_pattern', 'typed', 'at', 'as_bpchar', NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
-SELECT entity, peak FROM raxx_detect.episodes('email_pattern', 'typed', 'at', 'as_enum', NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
+SELECT entity, peak FROM raxx_detect.episodes('email_pattern', 'typed', 'at', 'as_domain', NULL, NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
+SELECT entity, peak FROM raxx_detect.episodes('email_pattern', 'typed', 'at', 'as_name', NULL, NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
+SELECT entity, peak FROM raxx_detect.episodes('email_pattern', 'typed', 'at', 'as_bpchar', NULL, NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
+SELECT entity, peak FROM raxx_detect.episodes('email_pattern', 'typed', 'at', 'as_enum', NULL, NULL, NULL, NULL, '1 minute', 4, '-infinity', 'infinity');
 -- Filtered: LIKE any of the patterns, on a column of any type.
-SELECT entity, peak, sample_size FROM raxx_detect.episodes('velocity', 'typed', 'at', 'as_enum', NULL, 'as_enum', '{a%,nobody}', '1 minute', 1, '-infinity', 'infinity');
-SELECT count(*) FROM raxx_detect.episodes('velocity', 'typed', 'at', 'as_enum', NULL, 'as_enum', '{}', '1 minute', 1, '-infinity', 'infinity');
+SELECT entity, peak, sample_size FROM raxx_detect.episodes('velocity', 'typed', 'at', 'as_enum', NULL, 'as_enum', '{a%,nobody}', NULL, '1 minute', 1, '-infinity', 'infinity');
+SELECT count(*) FROM raxx_detect.episodes('velocity', 'typed', 'at', 'as_enum', NULL, 'as_enum', '{}', NULL, '1 minute', 1, '-infinity', 'infinity');
 
 DROP TABLE signups, typed;
 DROP DOMAIN address;
