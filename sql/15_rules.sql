@@ -177,14 +177,14 @@ BEGIN
         END IF;
         PERFORM raxx_detect.check_parameter(parameter, given.value);
     END LOOP;
+    UPDATE raxx_detect.rules r SET params = r.params || set_params.params WHERE r.rule_id = rule.rule_id;
     -- A baseline of another window, entity or clock is no baseline of this rule: its days are read again.
-    DELETE FROM raxx_detect.baseline_days b
-    WHERE b.rule_id = rule.rule_id AND EXISTS (
-        SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap,baseline_entities}'::text[]) k
-        WHERE set_params.params ? k AND set_params.params -> k <> rule.params -> k);
-    UPDATE raxx_detect.rules r SET params = r.params || set_params.params
-    WHERE r.rule_id = rule.rule_id RETURNING r.params INTO rule.params;
-    RETURN rule.params;
+    IF EXISTS (SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap,baseline_entities}'::text[]) k
+               WHERE set_params.params ? k AND set_params.params -> k <> rule.params -> k) THEN
+        DELETE FROM raxx_detect.baseline_days b WHERE b.rule_id = rule.rule_id;
+        DELETE FROM raxx_detect.baseline_starts b WHERE b.rule_id = rule.rule_id;
+    END IF;
+    RETURN rule.params || set_params.params;
 END $$;
 COMMENT ON FUNCTION raxx_detect.set_params(text, jsonb) IS
 'Changes the named parameters of a rule, from its next run on, and returns all of them. Where its baseline counts otherwise from then on (another window, entity, time zone), its days are read again. Errors: 42704 unknown rule, 22023 a parameter that the rule does not have, or a value that does not fit; nothing changes then.';
