@@ -119,8 +119,8 @@ TEST(Evaluation, MemoryFollowsTheWindowAndNotTheStream) {
     std::mt19937_64 random(7);
     for (const Method method : {Method::velocity, Method::distinct}) {
         Error error{};
-        Evaluation* evaluation =
-            evaluation_create({method, Order::by_time, false, 1000, 3, nullptr, 0, size_t{4} << 20, 1, nullptr}, &error);
+        Evaluation* evaluation = evaluation_create(
+            {method, Order::by_time, false, 1000, 3, nullptr, 0, size_t{4} << 20, 1, nullptr}, &error);
         for (int batch = 0; batch < 250; ++batch) {
             std::vector<Time> times;
             std::vector<std::string> names;
@@ -202,8 +202,8 @@ TEST(Evaluation, LetsGoOfManyRowsInSteps) {
 
 TEST(Evaluation, SaysSoWhenTheWindowDoesNotFitTheMemoryLimit) {
     Error error{};
-    Evaluation* evaluation =
-        evaluation_create({Method::velocity, Order::by_time, false, kInfinity, 3, nullptr, 0, 100'000, 1, nullptr}, &error);
+    Evaluation* evaluation = evaluation_create(
+        {Method::velocity, Order::by_time, false, kInfinity, 3, nullptr, 0, 100'000, 1, nullptr}, &error);
     const std::vector<Time> times(10000, 5);
     const std::vector<Bytes> keys(10000, Bytes{reinterpret_cast<const unsigned char*>("k"), 1});
     EXPECT_EQ(evaluation_add(evaluation, {10000, times.data(), keys.data(), nullptr}, &error), Status::failed);
