@@ -51,60 +51,68 @@ COMMENT ON COLUMN raxx_detect.baselines.hour_sketches IS 'The same for each hour
 -- Days.
 
 CREATE FUNCTION raxx_detect.rule_time_zone(rule raxx_detect.rules) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(rule.params ->> 'time_zone', 'UTC')
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce(rule.params ->> 'time_zone', 'UTC');
+END $$;
 COMMENT ON FUNCTION raxx_detect.rule_time_zone(raxx_detect.rules) IS 'The time zone whose days and hours a rule goes by: its parameter time_zone, or UTC.';
 
 CREATE FUNCTION raxx_detect.day_starts(rule raxx_detect.rules, day date) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT timezone(raxx_detect.rule_time_zone(rule), day::timestamp)
-$$;
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN timezone(raxx_detect.rule_time_zone(rule), day::timestamp);
+END $$;
 COMMENT ON FUNCTION raxx_detect.day_starts(raxx_detect.rules, date) IS 'The midnight with which a day begins in the rule''s time zone.';
 
 CREATE FUNCTION raxx_detect.takes_over(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT raxx_detect.day_starts(rule, day) + binding.lateness
-$$;
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN raxx_detect.day_starts(rule, day) + binding.lateness;
+END $$;
 COMMENT ON FUNCTION raxx_detect.takes_over(raxx_detect.rules, raxx_detect.source_bindings, date) IS
 'From when on the baseline of a day judges: when no row of the day before can come late any more.';
 
 CREATE FUNCTION raxx_detect.judging_day(rule raxx_detect.rules, binding raxx_detect.source_bindings, instant timestamptz) RETURNS date
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT timezone(raxx_detect.rule_time_zone(rule), raxx_detect.before(instant, binding.lateness))::date
-$$;
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN timezone(raxx_detect.rule_time_zone(rule), raxx_detect.before(instant, binding.lateness))::date;
+END $$;
 COMMENT ON FUNCTION raxx_detect.judging_day(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
 'The day whose baseline, made of the days before it, judges an instant.';
 
 CREATE FUNCTION raxx_detect.baseline_length(rule raxx_detect.rules) RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT extract(day FROM rule.baseline_window)::int
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN extract(day FROM rule.baseline_window)::int;
+END $$;
 COMMENT ON FUNCTION raxx_detect.baseline_length(raxx_detect.rules) IS 'How many days a rule''s baseline may span; NULL: it has none.';
 
 CREATE FUNCTION raxx_detect.first_whole_day(rule raxx_detect.rules, first_event timestamptz, day date) RETURNS date
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN first_event IS NOT NULL THEN greatest(day - raxx_detect.baseline_length(rule),
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN first_event IS NOT NULL THEN greatest(day - raxx_detect.baseline_length(rule),
         -- a forged time may lie before dates begin
         CASE WHEN first_event < timestamptz '4000-01-01 00:00:00+00 BC' THEN date '4000-01-01 BC'
-             ELSE timezone(raxx_detect.rule_time_zone(rule), first_event)::date END + 1) END
-$$;
+             ELSE timezone(raxx_detect.rule_time_zone(rule), first_event)::date END + 1) END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.first_whole_day(raxx_detect.rules, timestamptz, date) IS
 'The first of the whole days that the baseline of a day is made of, of a source with this first row. The day of the first row is not whole. NULL without a first row.';
 
 CREATE FUNCTION raxx_detect.baseline_first_day(rule raxx_detect.rules, source text, day date) RETURNS date
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT raxx_detect.first_whole_day(rule, s.first_event, day)
-    FROM raxx_detect.baseline_starts s WHERE s.rule_id = rule.rule_id AND s.source = baseline_first_day.source
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT raxx_detect.first_whole_day(rule, s.first_event, day)
+    FROM raxx_detect.baseline_starts s WHERE s.rule_id = rule.rule_id AND s.source = baseline_first_day.source);
+END $$;
 COMMENT ON FUNCTION raxx_detect.baseline_first_day(raxx_detect.rules, text, date) IS
 'The first of the whole days that the baseline of a day is made of. NULL before a run has seen a row.';
 
 CREATE FUNCTION raxx_detect.baseline_is_ready(rule raxx_detect.rules, source text, day date) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(raxx_detect.baseline_first_day(rule, source, day)
-                    <= day - extract(day FROM (rule.params ->> 'baseline_ready')::interval)::int, false)
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce(raxx_detect.baseline_first_day(rule, source, day)
+                    <= day - extract(day FROM (rule.params ->> 'baseline_ready')::interval)::int, false);
+END $$;
 COMMENT ON FUNCTION raxx_detect.baseline_is_ready(raxx_detect.rules, text, date) IS
 'Whether the baseline of a day has as many whole days as the rule''s parameter baseline_ready wants.';
 
@@ -126,14 +134,15 @@ COMMENT ON FUNCTION raxx_detect.first_usable_event(raxx_detect.rules, raxx_detec
 'When the first row came that the rule can use: one with an entity and a value. NULL if there is none.';
 
 CREATE FUNCTION raxx_detect.know_baseline_start(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO raxx_detect.baseline_starts (rule_id, source, first_event)
     SELECT rule.rule_id, binding.source, e.first_event
     FROM (SELECT raxx_detect.first_usable_event(rule, binding) AS first_event
           WHERE rule.baseline_window IS NOT NULL AND NOT EXISTS (SELECT FROM raxx_detect.baseline_starts s
               WHERE s.rule_id = rule.rule_id AND s.source = binding.source)) e
-    WHERE e.first_event IS NOT NULL
-$$;
+    WHERE e.first_event IS NOT NULL;
+END $$;
 COMMENT ON FUNCTION raxx_detect.know_baseline_start(raxx_detect.rules, raxx_detect.source_bindings) IS
 'Notes, once, since when a source has rows that the rule can use.';
 
@@ -164,9 +173,12 @@ $$;
 COMMENT ON FUNCTION raxx_detect.rows_from(raxx_detect.rules, tstzrange, jsonb) IS
 'Where the rows begin that showed a finding with this episode and these conditions: the window before it, or the day where a day was judged.';
 
-CREATE FUNCTION raxx_detect.left_out(rule raxx_detect.rules, source text, period tstzrange,
+CREATE FUNCTION raxx_detect.left_out(rule raxx_detect.rules, source text, within tstzrange,
     OUT entity text, OUT period tstzrange)
-RETURNS SETOF record LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF record LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT f.entity, tstzrange(w.rows_from, upper(f.episode)) * $3
     FROM raxx_detect.detection_findings f
     CROSS JOIN LATERAL (SELECT raxx_detect.rows_from(rule, f.episode, f.evidence -> 'conditions')) w(rows_from)
@@ -174,16 +186,17 @@ RETURNS SETOF record LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg
       AND f.episode && tstzrange(lower($3), upper($3) + greatest(interval '2 days', (rule.params ->> 'window')::interval))
       AND tstzrange(w.rows_from, upper(f.episode)) && $3
       -- What begins once the baseline has taken over was judged by it, and does not change it.
-      AND lower(f.episode) < upper($3) + (SELECT b.lateness FROM raxx_detect.source_bindings b WHERE b.source = $2)
-$$;
+      AND lower(f.episode) < upper($3) + (SELECT b.lateness FROM raxx_detect.source_bindings b WHERE b.source = $2);
+END $$;
 COMMENT ON FUNCTION raxx_detect.left_out(raxx_detect.rules, text, tstzrange) IS
 'Whose rows of a period no baseline may learn, and when: those in the windows of findings that nobody has closed, or that were closed as true_positive.';
 
 CREATE FUNCTION raxx_detect.left_out_digest(rule raxx_detect.rules, source text, period tstzrange) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(md5(string_agg(md5(l.entity) || l.period::text, ',' ORDER BY md5(l.entity), l.period)), '')
-    FROM raxx_detect.left_out($1, $2, $3) l
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(md5(string_agg(md5(l.entity) || l.period::text, ',' ORDER BY md5(l.entity), l.period)), '')
+    FROM raxx_detect.left_out($1, $2, $3) l);
+END $$;
 COMMENT ON FUNCTION raxx_detect.left_out_digest(raxx_detect.rules, text, tstzrange) IS 'Tells whether what is left out of a period has changed; empty if nothing is.';
 
 -- Keeping.
@@ -235,17 +248,21 @@ COMMENT ON FUNCTION raxx_detect.keep_baseline(raxx_detect.rules, raxx_detect.sou
 'Sees to it that all the days that the baseline of a day is made of are kept, as findings are now. Each is read once, unless findings change.';
 
 CREATE FUNCTION raxx_detect.drop_old_baselines(rule raxx_detect.rules, source text, before date) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     DELETE FROM raxx_detect.baseline_days b
-    WHERE b.rule_id = rule.rule_id AND b.source = drop_old_baselines.source AND b.day < before - raxx_detect.baseline_length(rule)
-$$;
+    WHERE b.rule_id = rule.rule_id AND b.source = drop_old_baselines.source AND b.day < before - raxx_detect.baseline_length(rule);
+END $$;
 COMMENT ON FUNCTION raxx_detect.drop_old_baselines(raxx_detect.rules, text, date) IS 'Forgets the days that the baseline of a day and of later ones do not need.';
 
 -- The stretches of a run: which day's baseline judges from when on.
 
 CREATE FUNCTION raxx_detect.baseline_pieces(rule raxx_detect.rules, binding raxx_detect.source_bindings,
     exact_from timestamptz, as_of timestamptz, OUT day date, OUT from_time timestamptz, OUT ready boolean)
-RETURNS SETOF record LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF record LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH ends AS (
         SELECT raxx_detect.judging_day($1, $2, greatest($3, raxx_detect.before($4, interval '400 days'))) AS first_day,
                raxx_detect.judging_day($1, $2, $4) AS last_day
@@ -255,7 +272,7 @@ RETURNS SETOF record LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg
     )
     SELECT d.day, CASE WHEN lag(d.day) OVER (ORDER BY d.day) IS NULL THEN '-infinity' ELSE raxx_detect.takes_over($1, $2, d.day) END,
            raxx_detect.baseline_is_ready($1, ($2).source, d.day)
-    FROM days d ORDER BY d.day
-$$;
+    FROM days d ORDER BY d.day;
+END $$;
 COMMENT ON FUNCTION raxx_detect.baseline_pieces(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
 'The days whose baselines judge (exact_from, as_of], in order: each from from_time on. Runs are cut where a baseline takes over, so that there are at most three.';

@@ -13,40 +13,45 @@ CREATE TYPE raxx_detect.count_limit AS (
 COMMENT ON TYPE raxx_detect.count_limit IS 'From when on how many are too many, whether threshold or baseline says so, and the baseline, or why there is none.';
 
 CREATE FUNCTION raxx_detect.alarm_budget(rule raxx_detect.rules) RETURNS float8
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT rule.false_alarms_per_month * CASE WHEN rule.params ? 'mix_window' THEN 0.5 ELSE 1 END / cardinality(rule.sources)
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN rule.false_alarms_per_month * CASE WHEN rule.params ? 'mix_window' THEN 0.5 ELSE 1 END / cardinality(rule.sources);
+END $$;
 COMMENT ON FUNCTION raxx_detect.alarm_budget(raxx_detect.rules) IS
 'How many false alarms a month one test of one source of a rule may raise: what the rule declares, shared out among its sources, and halved where it makes two kinds of test.';
 
 CREATE FUNCTION raxx_detect.tests_a_month(rows float8, days int) RETURNS float8
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT greatest(rows / days, 1) * 30.4375
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN greatest(rows / days, 1) * 30.4375;
+END $$;
 COMMENT ON FUNCTION raxx_detect.tests_a_month(float8, int) IS 'How many rows a month of 30.4375 days brings, going by those of so many days; one a day at least.';
 
 CREATE FUNCTION raxx_detect.count_limit_of(rule raxx_detect.rules, b raxx_detect.count_baseline, tail float8) RETURNS bigint
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT greatest((rule.params ->> 'baseline_floor')::bigint,
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN greatest((rule.params ->> 'baseline_floor')::bigint,
                     1 + raxx_detect.critical_count(b.others_mean, b.others_variance, tail),
                     1 + floor(b.mean + (rule.params ->> 'sigmas')::float8 * b.deviation)::bigint,
-                    1 + floor(b.quantile)::bigint)
-$$;
+                    1 + floor(b.quantile)::bigint);
+END $$;
 COMMENT ON FUNCTION raxx_detect.count_limit_of(raxx_detect.rules, raxx_detect.count_baseline, float8) IS
 'The limit by a baseline: one row and so many others that more have at most the tail probability; also above the mean by more than sigmas deviations and above the baseline_quantile, where the rule has them; never below its baseline_floor.';
 
 CREATE FUNCTION raxx_detect.count_p_value(baseline jsonb, observed float8) RETURNS float8
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT raxx_detect.negative_binomial_upper_tail(observed::bigint - 1, (baseline ->> 'others_mean')::float8,
-        greatest((baseline ->> 'others_mean')::float8, (baseline ->> 'others_variance')::float8))
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN raxx_detect.negative_binomial_upper_tail(observed::bigint - 1, (baseline ->> 'others_mean')::float8,
+        greatest((baseline ->> 'others_mean')::float8, (baseline ->> 'others_variance')::float8));
+END $$;
 COMMENT ON FUNCTION raxx_detect.count_p_value(jsonb, float8) IS 'The probability that a row finds that many or more in its window, itself included, by the baseline that a finding names; NULL without one.';
 
 CREATE FUNCTION raxx_detect.no_baseline(rule raxx_detect.rules, source text, day date) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_build_object('ready', false, 'days', coalesce(greatest(day - raxx_detect.baseline_first_day(rule, source, day), 0), 0),
-        'needed', extract(day FROM (rule.params ->> 'baseline_ready')::interval)::int)
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN jsonb_build_object('ready', false, 'days', coalesce(greatest(day - raxx_detect.baseline_first_day(rule, source, day), 0), 0),
+        'needed', extract(day FROM (rule.params ->> 'baseline_ready')::interval)::int);
+END $$;
 COMMENT ON FUNCTION raxx_detect.no_baseline(raxx_detect.rules, text, date) IS 'What a finding says of a baseline that is not ready: how many whole days it has, and how many it needs.';
 
 CREATE FUNCTION raxx_detect.count_limits(rule raxx_detect.rules, binding raxx_detect.source_bindings, entities text[],
@@ -99,7 +104,10 @@ COMMENT ON FUNCTION raxx_detect.count_limits(raxx_detect.rules, raxx_detect.sour
 
 CREATE FUNCTION raxx_detect.season_segments(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date, piece_from timestamptz,
     exact_from timestamptz, as_of timestamptz, OUT from_time timestamptz, OUT hour int)
-RETURNS SETOF record LANGUAGE sql STABLE ROWS 24 SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF record LANGUAGE plpgsql STABLE ROWS 24 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT piece_from, NULL::int WHERE rule.params ->> 'season' IS DISTINCT FROM 'hour_of_week'
     UNION ALL
     SELECT CASE WHEN lag(h) OVER (ORDER BY h) IS NULL THEN piece_from ELSE h END,
@@ -107,7 +115,7 @@ RETURNS SETOF record LANGUAGE sql STABLE ROWS 24 SET search_path = pg_catalog, p
     FROM generate_series(raxx_detect.day_starts(rule, day), raxx_detect.takes_over(rule, binding, day + 1), '1 hour') h
     WHERE rule.params ->> 'season' = 'hour_of_week' AND h + interval '1 hour' > raxx_detect.takes_over(rule, binding, day)
       AND h < raxx_detect.takes_over(rule, binding, day + 1) AND h <= as_of
-      AND h + interval '1 hour' > raxx_detect.before(exact_from, (rule.params ->> 'window')::interval)
-$$;
+      AND h + interval '1 hour' > raxx_detect.before(exact_from, (rule.params ->> 'window')::interval);
+END $$;
 COMMENT ON FUNCTION raxx_detect.season_segments(raxx_detect.rules, raxx_detect.source_bindings, date, timestamptz, timestamptz, timestamptz) IS
 'The stretches of the time that a day''s baseline judges in which an entity''s limit is one, for judging (exact_from, as_of] and the window before it: the hours of the clock, with season hour_of_week, or all of it (hour NULL).';

@@ -36,16 +36,18 @@ COMMENT ON FUNCTION raxx_detect.row_keys(int, raxx_detect.source_bindings, tstzr
 'Evidence, for the first 1000 candidates of an evaluation (number), since each costs a look into the relation: the primary keys (without one, the times) of the first 20 rows in the period, of those for which the entity expression, made by an evaluator over the row t and the entity $3, holds.';
 
 CREATE FUNCTION raxx_detect.before(instant timestamptz, length interval) RETURNS timestamptz
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN instant < timestamptz '4000-01-01 00:00:00+00 BC' THEN '-infinity' ELSE instant - length END
-$$;
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN instant < timestamptz '4000-01-01 00:00:00+00 BC' THEN '-infinity' ELSE instant - length END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.before(timestamptz, interval) IS
 'The instant a length (of at most 400 days) earlier, or -infinity near the beginning of time, where forged rows may lie.';
 
 CREATE FUNCTION raxx_detect.window_up_to(instant timestamptz, window_length interval) RETURNS tstzrange
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT tstzrange(raxx_detect.before(instant, window_length) + interval '1 microsecond', instant + interval '1 microsecond')
-$$;
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN tstzrange(raxx_detect.before(instant, window_length) + interval '1 microsecond', instant + interval '1 microsecond');
+END $$;
 COMMENT ON FUNCTION raxx_detect.window_up_to(timestamptz, interval) IS
 'The window (instant - window_length, instant], whose rows made an episode begin: the evidence that no later row changes.';
 

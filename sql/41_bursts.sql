@@ -1,9 +1,10 @@
 -- Bursts: velocity, distinct, both, and spike. Many rows, or distinct values, of one entity in a sliding window.
 
 CREATE FUNCTION raxx_detect.network_prefixes(rule raxx_detect.rules) RETURNS int[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN rule.params ? 'ipv4_prefix' THEN ARRAY[(rule.params ->> 'ipv4_prefix')::int, (rule.params ->> 'ipv6_prefix')::int] END
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN rule.params ? 'ipv4_prefix' THEN ARRAY[(rule.params ->> 'ipv4_prefix')::int, (rule.params ->> 'ipv6_prefix')::int] END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.network_prefixes(raxx_detect.rules) IS 'The prefix lengths of a rule''s client networks, NULL if it has none.';
 
 CREATE FUNCTION raxx_detect.burst_candidate(rule raxx_detect.rules, binding raxx_detect.source_bindings, number int,
@@ -108,13 +109,16 @@ COMMENT ON FUNCTION raxx_detect.baseline_burst_candidates(raxx_detect.rules, rax
 
 CREATE FUNCTION raxx_detect.learnt_burst_candidates(rule raxx_detect.rules, binding raxx_detect.source_bindings,
     exact_from timestamptz, as_of timestamptz, method text, unit text)
-RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT * FROM raxx_detect.burst_candidates(rule, binding, exact_from, as_of, method, (rule.params ->> 'threshold')::bigint,
         rule.severity, unit, method) WHERE rule.baseline_window IS NULL
     UNION ALL
     SELECT * FROM raxx_detect.baseline_burst_candidates(rule, binding, exact_from, as_of, method, (rule.params ->> 'threshold')::bigint,
-        rule.severity, unit, method) WHERE rule.baseline_window IS NOT NULL
-$$;
+        rule.severity, unit, method) WHERE rule.baseline_window IS NOT NULL;
+END $$;
 COMMENT ON FUNCTION raxx_detect.learnt_burst_candidates(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, text, text) IS
 'Candidates of a rule''s only burst condition, by its baseline if it has one.';
 
@@ -128,9 +132,12 @@ COMMENT ON FUNCTION raxx_detect.evaluate_velocity(raxx_detect.rules, raxx_detect
 'Methods velocity and spike: many rows of one entity in a window.';
 
 CREATE FUNCTION raxx_detect.evaluate_distinct(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
-RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT * FROM raxx_detect.learnt_burst_candidates(rule, binding, exact_from, as_of, 'distinct', 'distinct values of ' || (rule.params ->> 'value'))
-$$;
+RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT * FROM raxx_detect.learnt_burst_candidates(rule, binding, exact_from, as_of, 'distinct', 'distinct values of ' || (rule.params ->> 'value'));
+END $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_distinct(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS 'Method distinct: many distinct values of one entity in a window.';
 
 CREATE FUNCTION raxx_detect.evaluate_distinct_velocity(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)

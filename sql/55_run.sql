@@ -73,9 +73,10 @@ COMMENT ON FUNCTION raxx_detect.only_late_rows(raxx_detect.rules, raxx_detect.so
 'Whether a finding that the rows no longer show can be explained by rows that came late, within the lateness. Late rows only add: they fill gaps, but never undo a burst.';
 
 CREATE FUNCTION raxx_detect.hindsight(rule raxx_detect.rules) RETURNS interval
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce((rule.params ->> 'deploy_margin')::interval, (rule.params ->> 'tolerance')::interval, '0')
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce((rule.params ->> 'deploy_margin')::interval, (rule.params ->> 'tolerance')::interval, '0');
+END $$;
 COMMENT ON FUNCTION raxx_detect.hindsight(raxx_detect.rules) IS
 'How much later than a row what decides about it may happen: a deploy after a restart, a record after a change. What is younger is never settled.';
 
