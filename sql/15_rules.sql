@@ -179,9 +179,11 @@ BEGIN
     END LOOP;
     UPDATE raxx_detect.rules r SET params = r.params || set_params.params WHERE r.rule_id = rule.rule_id;
     -- A baseline of another window, entity or clock is no baseline of this rule: its days are read again.
-    IF EXISTS (SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap,baseline_entities}'::text[]) k
+    IF EXISTS (SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap}'::text[]) k
                WHERE set_params.params ? k AND set_params.params -> k <> rule.params -> k) THEN
         DELETE FROM raxx_detect.baseline_days b WHERE b.rule_id = rule.rule_id;
+    END IF;
+    IF set_params.params ?| '{entity,value}' THEN  -- other rows may be of use to it
         DELETE FROM raxx_detect.baseline_starts b WHERE b.rule_id = rule.rule_id;
     END IF;
     RETURN rule.params || set_params.params;

@@ -119,10 +119,11 @@ BEGIN
         FROM days x GROUP BY x.begins, x.local, x.cells  -- the hour that a change of the clock repeats is two
     )
     -- No event in so many cells when there were rows in `over` cells: the rate varies like a gamma that has seen them. Events
-    -- come in clusters of the dispersion's size at most, and it is clusters that stay away.
-    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / c.dispersions[extract(hour FROM q.local)::int + 1] * ln(q.over / (q.over + q.cells))), 0), -700)),
+    -- come in clusters, and it is clusters that stay away: of (1 + d) / 2 events on average, if their sizes are geometric and d is
+    -- the index of dispersion that they give. (A rate that varies like a gamma gives less.)
+    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / ((1 + c.dispersions[extract(hour FROM q.local)::int + 1]) / 2) * ln(q.over / (q.over + q.cells))), 0), -700)),
            coalesce(sum(q.cells * q.rows / q.over), 0)
     INTO p_value, expected FROM usual q WHERE q.over > 0;
 END $$;
 COMMENT ON FUNCTION raxx_detect.silence_probability(raxx_detect.rules, text, tstzrange, raxx_detect.cadence) IS
-'The probability of a silence, by the hours that it lies in (its first 14 days), each as it was on the days of its kind, business days or others, in the baseline: the product of (T / (T + g)) ^ ((n + 1/2) / dispersion of the hour), where n events are usual in the time T of that hour (at the rate of those days, or of the same weekday alone, whichever is quieter) and the silence lies in it for g; and how many events were to be expected. 1 where nothing is known.';
+'The probability of a silence, by the hours that it lies in (its first 14 days), each as it was on the days of its kind, business days or others, in the baseline: the product of (T / (T + g)) ^ ((n + 1/2) / ((1 + d) / 2)), where d is the index of dispersion of that hour''s cells, n events are usual in the time T of that hour (at the rate of those days, or of the same weekday alone, whichever is quieter) and the silence lies in it for g; and how many events were to be expected. 1 where nothing is known.';

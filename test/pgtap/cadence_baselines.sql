@@ -92,25 +92,21 @@ SELECT is_empty($$
     WHERE NOT pg_temp.about_equal(u.dispersion, greatest(o.own, w.whole, 1)) OR u.dispersion IS NULL$$, 'the dispersion of each hour, or of all where that is greater');
 SELECT ok(c.dispersions = array_fill(1::float8, '{24}') AND c.tail = least(0.25 / c.tests_a_month, 1), 'without events, none') FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-03-15') c;
 
--- Of a silence, hour by hour of the clock: the same hour of the same weekday in those seven days, alone and with the hours
--- beside it, whichever had fewer events in its time.
+-- Of a silence, hour by hour of the clock: the same hour on the days of its kind (business days or not) in those seven days,
+-- at their rate or at that of the same weekday, whichever is quieter; in clusters of (1 + d) / 2.
 CREATE TABLE usual AS SELECT day, hour, sum(x)::float8 AS events, count(*)::float8 AS cells FROM naive_cells WHERE day BETWEEN '2024-03-08' AND '2024-03-14' GROUP BY day, hour;
-CREATE FUNCTION pg_temp.seen(local timestamp, OUT shift int, OUT events float8, OUT cells float8) RETURNS SETOF record
-LANGUAGE sql STABLE AS $$
-    SELECT s, u.events, u.cells FROM generate_series(-1, 1) s JOIN usual u
-        ON extract(isodow FROM u.day) = extract(isodow FROM local + s * interval '1 hour') AND u.hour = extract(hour FROM local + s * interval '1 hour')
-$$;
 CREATE FUNCTION pg_temp.naive_probability(silence tstzrange, dispersions float8[]) RETURNS float8
 LANGUAGE sql STABLE AS $$
-    SELECT exp(sum((n.events + 0.5) / naive_probability.dispersions[extract(hour FROM pg_temp.local(h))::int + 1] * ln(n.cells / (n.cells + p.g))))
+    SELECT exp(sum((least(n.alike, n.same / n.same_cells * n.cells) + 0.5) / ((1 + naive_probability.dispersions[extract(hour FROM pg_temp.local(h))::int + 1]) / 2)
+                   * ln(n.cells / (n.cells + p.g))))
     FROM generate_series(date_trunc('hour', lower(silence)), upper(silence), '1 hour') h
     CROSS JOIN LATERAL (SELECT extract(epoch FROM least(h + interval '1 hour', upper(silence)) - greatest(h, lower(silence)))::float8 / 300 AS g) p
     CROSS JOIN LATERAL (
-        SELECT v.events, v.cells FROM (
-            SELECT sum(s.events) FILTER (WHERE shift = 0) AS events, sum(s.cells) FILTER (WHERE shift = 0) AS cells, 0 AS preferred
-            FROM pg_temp.seen(pg_temp.local(h)) s
-            UNION ALL SELECT sum(s.events), sum(s.cells), 1 FROM pg_temp.seen(pg_temp.local(h)) s) v
-        WHERE v.cells > 0 ORDER BY v.events / v.cells, v.preferred LIMIT 1) n
+        SELECT sum(u.events) AS alike, sum(u.cells) AS cells, sum(u.events) FILTER (WHERE u.day_of_week = w.day_of_week) AS same,
+               sum(u.cells) FILTER (WHERE u.day_of_week = w.day_of_week) AS same_cells
+        FROM (SELECT extract(isodow FROM pg_temp.local(h)) AS day_of_week) w
+        JOIN (SELECT x.*, extract(isodow FROM x.day) AS day_of_week FROM usual x) u
+            ON (u.day_of_week <= 5) = (w.day_of_week <= 5) AND u.hour = extract(hour FROM pg_temp.local(h))) n
     WHERE p.g > 0
 $$;
 CREATE TABLE silences AS
@@ -149,10 +145,10 @@ SELECT raxx_detect.keep_baseline(pg_temp.rule(), pg_temp.console(), '2024-05-09'
 SELECT ok(c.dispersions = array_fill(1::float8, '{24}') AND c.days = 7 AND c.quantiles = array_fill(60::float8, '{24}') AND c.gaps = array_fill(420::bigint, '{24}')
           AND pg_temp.about_equal(c.tests_a_month, 1440 * 30.4375), 'a steady table: seven days of gaps of a minute')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c;
-SELECT ok(pg_temp.about_equal(s.p_value, (12::float8 / 14) ^ 60.5) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of an hour with sixty events')
+SELECT ok(pg_temp.about_equal(s.p_value, (60::float8 / 62) ^ 300.5) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of an hour with sixty events')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c
 CROSS JOIN LATERAL raxx_detect.silence_probability(pg_temp.rule(), 'console_audit_events', '[2024-05-09 10:10+00, 2024-05-09 10:20+00)', c) s;
-SELECT ok(pg_temp.about_equal(s.p_value, (12::float8 / 13) ^ 121) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of two hours')
+SELECT ok(pg_temp.about_equal(s.p_value, (60::float8 / 61) ^ 601) AND pg_temp.about_equal(s.expected, 10), 'ten minutes of two hours')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c
 CROSS JOIN LATERAL raxx_detect.silence_probability(pg_temp.rule(), 'console_audit_events', '[2024-05-09 10:55+00, 2024-05-09 11:05+00)', c) s;
 
@@ -187,8 +183,9 @@ SELECT results_eq($$SELECT hour, cells, gaps FROM pg_temp.hours('2024-05-06') WH
 SELECT results_eq($$SELECT hour, cells, gaps FROM pg_temp.hours('2024-05-07') WHERE hour IN (0, 23) ORDER BY hour$$,
     'VALUES (0, 5::float8, 30::bigint), (23, 12, 59)', 'on both days');
 SELECT ok(c.left_out = 2 AND c.quantiles = array_fill(60::float8, '{24}'), 'so the cadence is as it was') FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c;
--- Hours in which nothing was observed say nothing: the week before lay in a finding from eight to four.
-SELECT pg_temp.find('[2024-05-02 08:00+00, 2024-05-02 16:00+00)');
+-- Hours in which nothing was observed say nothing: on each working day they lay in a finding.
+SELECT count(pg_temp.find(tstzrange(d + interval '10 hours 59 minutes', d + interval '13 hours')))
+FROM unnest('{2024-05-02 00:00+00, 2024-05-03 00:00+00, 2024-05-06 00:00+00, 2024-05-07 00:00+00, 2024-05-08 00:00+00}'::timestamptz[]) d;
 SELECT raxx_detect.keep_baseline(pg_temp.rule(), pg_temp.console(), '2024-05-09');
 SELECT ok(s.p_value = 1 AND s.expected = 0, 'a silence in hours that were not observed is not improbable')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-05-09') c
@@ -204,7 +201,7 @@ CREATE INDEX ON autumn (event_time);
 SELECT raxx_detect.bind_source('console_audit_events', 'autumn');
 SELECT raxx_detect.know_baseline_start(pg_temp.rule(), pg_temp.console());
 SELECT raxx_detect.keep_baseline(pg_temp.rule(), pg_temp.console(), '2024-11-03');
-SELECT ok(pg_temp.about_equal(s.p_value, 0.5::float8 ^ 121) AND pg_temp.about_equal(s.expected, 120), 'two hours that the clock calls the same are two')
+SELECT ok(pg_temp.about_equal(s.p_value, (2::float8 / 3) ^ 241) AND pg_temp.about_equal(s.expected, 120), 'two hours that the clock calls the same are two')
 FROM raxx_detect.cadence_of(pg_temp.rule(), 'console_audit_events', '2024-11-03') c
 CROSS JOIN LATERAL raxx_detect.silence_probability(pg_temp.rule(), 'console_audit_events', '[2024-11-03 05:00+00, 2024-11-03 07:00+00)', c) s;
 

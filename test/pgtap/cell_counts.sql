@@ -65,7 +65,7 @@ END $$;
 
 -- What is left out, in place of findings.
 CREATE TABLE public.out_rows (entity text NOT NULL, period tstzrange NOT NULL);
-CREATE OR REPLACE FUNCTION raxx_detect.left_out(rule raxx_detect.rules, source text, period tstzrange, OUT entity text, OUT period tstzrange)
+CREATE OR REPLACE FUNCTION raxx_detect.left_out(rule raxx_detect.rules, source text, within tstzrange, OUT entity text, OUT period tstzrange)
 RETURNS SETOF record LANGUAGE sql STABLE AS $$ SELECT o.entity, o.period * $3 FROM public.out_rows o WHERE o.period && $3 $$;
 
 CREATE FUNCTION pg_temp.pseudo_random(n bigint, seed bigint, below bigint) RETURNS bigint
