@@ -60,24 +60,27 @@ SELECT format($md$
 
 Each kind of incident is planted at each size at %s instants of the first year, from its seventh week on, Tuesdays to Thursdays (16:00 to 17:00 UTC, or 07:00 to 08:00
 for *night*) unless it says otherwise; each in a copy of its own of the days around it, with the baseline that those days give. It counts as
-found if the rule has a finding about the right entity that meets the time of the incident. `size: found` gives how many of them were;
-size 0 plants nothing.
+found if the rule has a finding about the right entity that meets the time of the incident. An instant at which the rule finds
+something with nothing planted is left out. `size: found` gives how many incidents of a size were found; `from, 9 of 10` the size from which at
+least nine tenths are, at all larger sizes, too.
 
-| # | incident | found, of %s at each size | from, 9 of 10 | from, all |
-|---|---|---|---|---|$md$, :'instants', :'instants');
+| # | incident | instants | size: found | from, 9 of 10 | from, all |
+|---|---|---|---|---|---|$md$, :'instants');
 
-SELECT format('| %s | %s | %s | %s | %s |', number, description, CASE WHEN judged THEN shares ELSE 'not judged' END,
+SELECT format('| %s | %s | %s | %s | %s | %s |', number, description, instants, CASE WHEN judged THEN shares ELSE 'not judged' END,
     coalesce((SELECT min(x.size)::text FROM unnest(sizes_ok) x(size)), '-'), coalesce((SELECT min(x.size)::text FROM unnest(sizes_all) x(size)), '-'))
-FROM (SELECT r.number, i.position, i.kind, min(i.description) AS description, bool_and(i.judged) AS judged,
-             string_agg(format('%s: %s', i.size, i.found), ', ' ORDER BY i.size) AS shares,
+FROM (SELECT r.number, i.position, i.kind, min(i.description) AS description, bool_and(i.judged) AS judged, min(i.instants) AS instants,
+             string_agg(format('%s: %s', i.size, i.found), ', ' ORDER BY i.size) FILTER (WHERE i.size > 0) AS shares,
              array_agg(i.size) FILTER (WHERE i.lasting >= 0.9 AND i.size > 0) AS sizes_ok,
              array_agg(i.size) FILTER (WHERE i.lasting >= 1 AND i.size > 0) AS sizes_all
-      FROM (SELECT rule_id, position, kind, description, size, found, judged,
+      FROM (SELECT rule_id, position, kind, description, size, found, judged, instants,
                    min(share) OVER (PARTITION BY kind ORDER BY size DESC) AS lasting  -- at this size and at all larger ones
             FROM (SELECT rule_id, position, kind, description, size, count(*) FILTER (WHERE found) AS found,
-                         count(*) FILTER (WHERE found)::float8 / count(*) AS share, bool_and(outcome = 'ok') AS judged
-                  FROM sim.incidents GROUP BY 1, 2, 3, 4, 5) g) i
+                         count(*) FILTER (WHERE found)::float8 / count(*) AS share, bool_and(outcome = 'ok') AS judged, count(*) AS instants
+                  FROM sim.incidents i
+                  WHERE NOT EXISTS (SELECT FROM sim.incidents n WHERE n.kind = i.kind AND n.instant = i.instant AND n.size = 0 AND n.found)
+                  GROUP BY 1, 2, 3, 4, 5) g) i
       JOIN raxx_detect.rules r USING (rule_id) GROUP BY r.number, i.position, i.kind) k
-ORDER BY number, kind, position;
+ORDER BY number, split_part(kind, ' ', 1), position;
 SELECT E'\nIncidents that were not judged as they should:\n' || string_agg(format('- %s, size %s: %s', kind, size, outcome), E'\n')
 FROM (SELECT DISTINCT kind, size, outcome FROM sim.incidents WHERE outcome <> 'ok' ORDER BY 1, 2 LIMIT 20) x;
