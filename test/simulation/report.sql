@@ -16,7 +16,7 @@ no promise, and a rule that exceeds its budget here says how it might do so else
 ## False alarms
 
 Every finding is a false alarm here. The rate is that of the months after the baseline was ready; before that, findings by the
-placeholder thresholds are counted apart. The interval is the exact one of 95 %% for a Poisson count (Garwood). *Above* means that the
+placeholder thresholds are counted apart. Some rules need weeks of a source before they judge at all. The interval is the exact one of 95 %% for a Poisson count (Garwood). *Above* means that the
 whole interval lies above the declared budget.
 
 | # | rule | years | rows | alarms before ready | alarms | a month | 95 %% interval | budget | verdict |
