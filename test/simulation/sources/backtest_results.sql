@@ -1,5 +1,5 @@
 SELECT sim.begin_source('backtest_results', $$
-Some 45 backtests a day, fewer at weekends, in sessions of one to twelve of a person. The sizes of the returns are log-normal (standard
+Some 50 backtests a day, fewer at weekends, in sessions of one to twelve of a person. The sizes of the returns are log-normal (standard
 deviation of the logarithm 2.5), six in ten are gains, one in 200 is zero.
 $$);
 INSERT INTO sim.watched VALUES ('data_backtest_benford');

@@ -1,5 +1,5 @@
 SELECT sim.begin_source('console_audit_events', $$
-What operators do in the console, some 250 rows a day: at work about one action in three minutes, else only what two jobs write, every
+What operators do in the console, some 350 rows a day: at work about one action in three minutes, else only what two jobs write, every
 30 minutes and every hour; one action in three writes one to four more rows within two seconds. On holidays a tenth of the usual.
 $$);
 SELECT sim.bind_heartbeat('customer_audit_events');

@@ -1,13 +1,13 @@
 SELECT sim.begin_source('error_events', $$
-Twelve routes, from one error a minute at the busiest hour to one in a week; one in fifty makes its user try again, two or three
+Twelve routes, from one error in one or two minutes at the busiest hour to one in a week; one in fifty makes its user try again, two or three
 times within a minute. A job fails every five minutes, day and night. One new route appears each month.
 $$);
 INSERT INTO sim.watched VALUES ('ops_sentry_error_rate_spike');
 
 CREATE TABLE sim.routes AS
-SELECT number, '/api/route' || number AS route, 10 * 0.45 ^ (number - 1) AS rate, 0 AS since FROM generate_series(1, 12) number
+SELECT number, '/api/route' || number AS route, 6 * 0.45 ^ (number - 1) AS rate, 0 AS since FROM generate_series(1, 12) number
 UNION ALL
-SELECT 20 + i, '/api/new' || i, 4 * 0.3 ^ (i % 4), 144 * 30 * i + 600 FROM generate_series(1, 11) i;
+SELECT 20 + i, '/api/new' || i, 2.5 * 0.3 ^ (i % 4), 144 * 30 * i + 600 FROM generate_series(1, 11) i;
 
 INSERT INTO sim.year (event_time, route)
 WITH counts AS (
@@ -41,7 +41,7 @@ $$;
 
 INSERT INTO sim.kinds (kind, rule_id, description, sizes, moment, plant, entity, lasts) VALUES
     ('errors new route', 'ops_sentry_error_rate_spike', 'SIZE errors in a minute on a new route', '{0,5,8,10,15,20}', 'busy', 'sim.new_route', '/api/never', '1 minute'),
-    ('errors sparse route', 'ops_sentry_error_rate_spike', 'SIZE errors in a minute on a route with one or two a day', '{0,4,5,6,8,10,15,20}', 'busy', 'sim.sparse_route', '/api/route9', '1 minute'),
+    ('errors sparse route', 'ops_sentry_error_rate_spike', 'SIZE errors in a minute on a route with about one a day', '{0,4,5,6,8,10,15,20}', 'busy', 'sim.sparse_route', '/api/route9', '1 minute'),
     ('errors busy route', 'ops_sentry_error_rate_spike', 'SIZE errors in a minute on top of the busiest route', '{0,5,8,10,15,20,30}', 'busy', 'sim.busy_route', '/api/route1', '1 minute'),
     ('errors busy route, night', 'ops_sentry_error_rate_spike', 'the same at night', '{0,5,8,10,15,20,30}', 'night', 'sim.busy_route', '/api/route1', '1 minute'),
     ('errors job', 'ops_sentry_error_rate_spike', 'SIZE errors in a minute of the job that fails every five', '{0,4,5,6,8,10,15,20}', 'busy', 'sim.job_route', '/jobs/sync', '1 minute'),

@@ -1,6 +1,6 @@
 SELECT sim.begin_source('outbound_mail_events', $$
-Some 700 mails a day that people's actions cause, and on four working days of five a campaign of 1,000 to 2,000 mails within an hour. 1.5 % bounce hard;
-the share varies from day to day by 12 %, and from campaign to campaign by 20 %.
+Some 900 mails a day that people's actions cause, and on four working days of five a campaign of 1,000 to 1,900 mails within an hour.
+1.5 % bounce hard; the share varies from day to day by 12 %, and from campaign to campaign by 20 %.
 $$, '8 days');
 INSERT INTO sim.watched VALUES ('webhook_postmark_bounce_spike');
 

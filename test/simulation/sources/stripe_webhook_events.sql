@@ -1,16 +1,16 @@
 SELECT sim.begin_source('stripe_webhook_events', $$
-Some 800 calls a day, of which one in a thousand fails its signature check without malice; in one of five such cases the caller tries
-again, up to twice within four minutes.
+Some 800 calls a day and more, of which one in a thousand fails its signature check without malice; in one of five such cases the caller
+tries again within two minutes, in one of fifty once more.
 $$);
 INSERT INTO sim.watched VALUES ('webhook_stripe_signature_fail');
 
 INSERT INTO sim.year (event_time, signature_valid, ip)
 WITH calls AS (
     SELECT b.block * 128 + k AS e, b.at + sim.u(b.block * 128 + k, 1000) * interval '10 minutes' AS at
-    FROM (SELECT *, sim.poisson(block, 1001, 9 * (0.2 + human) * growth * sim.gamma3(block, 1002)) AS n FROM sim.blocks) b, generate_series(1, n) k
+    FROM (SELECT *, sim.poisson(block, 1001, 6 * (0.2 + human) * growth * sim.gamma3(block, 1002)) AS n FROM sim.blocks) b, generate_series(1, n) k
 )
 SELECT at + k * (60 + 60 * sim.u(e, 1005)) * interval '1 second', sim.u(e, 1006) >= 0.0009, inet '10.248.0.0' + floor(12 * sim.u(e, 1007))::bigint
-FROM calls, generate_series(0, CASE WHEN sim.u(e, 1006) < 0.0009 * 0.05 THEN 2 WHEN sim.u(e, 1006) < 0.0009 * 0.2 THEN 1 ELSE 0 END) k
+FROM calls, generate_series(0, CASE WHEN sim.u(e, 1006) < 0.0009 * 0.02 THEN 2 WHEN sim.u(e, 1006) < 0.0009 * 0.2 THEN 1 ELSE 0 END) k
 ORDER BY 1, e;
 
 -- ---- incidents ---------------------------------------------------------------------------------------------------
