@@ -179,7 +179,7 @@ RETURNS SETOF record LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT f.entity, tstzrange(w.rows_from, upper(f.episode)) * $3
+    SELECT CASE WHEN rule.params ? 'mix_window' AND f.entity LIKE '((%' THEN substr(f.entity, 2) ELSE f.entity END, tstzrange(w.rows_from, upper(f.episode)) * $3
     FROM raxx_detect.detection_findings f
     CROSS JOIN LATERAL (SELECT raxx_detect.rows_from(rule, f.episode, f.evidence -> 'conditions')) w(rows_from)
     WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')

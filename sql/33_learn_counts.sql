@@ -167,9 +167,9 @@ BEGIN
         FROM (SELECT sum(n.rows) FILTER (WHERE n.at = t.at) / nullif(sum(n.cells) FILTER (WHERE n.at = t.at), 0) AS alone,
                      sum(n.rows) / nullif(sum(n.cells), 0) AS together, sum(n.rows) AS rows
               FROM hours t JOIN hours n ON n.at BETWEEN t.at - 1 AND t.at + 1
-              WHERE t.same_weekday AND (t.at % 24 + 24) % 24 = hour) s
+              WHERE hour IS NOT NULL AND t.same_weekday AND (t.at % 24 + 24) % 24 = hour) s
         CROSS JOIN (SELECT sum(t.rows) / nullif(sum(t.cells), 0) AS daily, sum(t.rows) AS rows
-                    FROM hours t WHERE (t.at % 24 + 24) % 24 = hour) d
+                    FROM hours t WHERE hour IS NOT NULL AND (t.at % 24 + 24) % 24 = hour) d
     )
     SELECT w.cells, w.rows, CASE WHEN hour IS NULL THEN (w.rows + 0.5) / w.cells ELSE greatest(s.mean, 0.5 / w.cells) END,
            greatest((w.squares - w.rows ^ 2 / w.cells) / nullif(w.cells - 1, 0), 0), i.excess, CASE WHEN hour IS NULL THEN w.rows ELSE s.rows END

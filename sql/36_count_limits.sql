@@ -49,7 +49,7 @@ COMMENT ON FUNCTION raxx_detect.count_p_value(jsonb, float8) IS 'The probability
 CREATE FUNCTION raxx_detect.no_baseline(rule raxx_detect.rules, source text, day date) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN jsonb_build_object('ready', false, 'days', coalesce(greatest(day - raxx_detect.baseline_first_day(rule, source, day), 0), 0),
+    RETURN jsonb_build_object('ready', false, 'days', CASE WHEN isfinite(day) THEN coalesce(greatest(day - raxx_detect.baseline_first_day(rule, source, day), 0), 0) ELSE 0 END,
         'needed', extract(day FROM (rule.params ->> 'baseline_ready')::interval)::int);
 END $$;
 COMMENT ON FUNCTION raxx_detect.no_baseline(raxx_detect.rules, text, date) IS 'What a finding says of a baseline that is not ready: how many whole days it has, and how many it needs.';
@@ -68,6 +68,7 @@ DECLARE
     entity text;
     segment record;
     told jsonb;
+    begun raxx_detect.count_limit;
 BEGIN
     FOR piece IN SELECT * FROM raxx_detect.baseline_pieces(rule, binding, exact_from, as_of) LOOP
         IF NOT piece.ready THEN
@@ -86,7 +87,16 @@ BEGIN
                 END IF;
                 used := CASE WHEN own.rows >= (rule.params ->> 'baseline_rows')::bigint THEN own
                              WHEN rule.method <> 'spike' AND everybody.cells >= (rule.params ->> 'baseline_rows')::bigint THEN everybody END;
-                IF used.mean IS NOT NULL THEN
+                -- What lies in an open finding is left out, so that one that lasts wears its baseline down: it is
+                -- judged on by the limit at which it began.
+                begun := NULL;
+                IF used.of IS DISTINCT FROM 'own' THEN
+                    begun := raxx_detect.begun_limit(rule, binding.source, entity, raxx_detect.takes_over(rule, binding, piece.day));
+                END IF;
+                IF begun.threshold IS NOT NULL AND (used.mean IS NULL OR begun.baseline ->> 'of' = 'own') THEN
+                    begun.from_time := segment.from_time;
+                    RETURN NEXT begun;
+                ELSIF used.mean IS NOT NULL THEN
                     RETURN NEXT (entity, segment.from_time, raxx_detect.count_limit_of(rule, used, tail), 'baseline',
                         jsonb_strip_nulls(to_jsonb(used)) || jsonb_build_object('tests_a_month', tests, 'tail', tail)
                         || CASE WHEN used.of = 'own' OR own.rows IS NULL THEN '{}' ELSE jsonb_build_object('own_rows', own.rows) END)::raxx_detect.count_limit;
@@ -100,7 +110,23 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.count_limits(raxx_detect.rules, raxx_detect.source_bindings, text[], timestamptz, timestamptz, bigint) IS
-'The limits of entities for judging (exact_from, as_of]: by the entity''s own baseline where that has baseline_rows rows; else, but for method spike, by that of all entities, where that has as many cells; else by the threshold, and not at all where that is NULL. Method distinct goes by all entities only.';
+'The limits of entities for judging (exact_from, as_of]: by the entity''s own baseline where that has baseline_rows rows; else, but for method spike, by that of all entities, where that has as many cells; else by the threshold, and not at all where that is NULL. In a finding that began by a baseline which its own rows, being left out, have worn down, its limit goes on. Method distinct goes by all entities only.';
+
+CREATE FUNCTION raxx_detect.begun_limit(rule raxx_detect.rules, source text, entity text, instant timestamptz) RETURNS raxx_detect.count_limit
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    result raxx_detect.count_limit;
+BEGIN
+    SELECT entity, instant, f.threshold::bigint, f.fired_by, f.evidence -> 'baseline'
+    INTO result.entity, result.from_time, result.threshold, result.fired_by, result.baseline
+    FROM raxx_detect.detection_findings f
+    WHERE f.rule_id = rule.rule_id AND f.source = source AND f.entity = raxx_detect.bounded_entity(entity) AND f.episode @> instant
+      AND f.triage <> 'closed' AND f.fired_by = 'baseline' AND f.evidence -> 'baseline' ? 'others_mean';
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.begun_limit(raxx_detect.rules, text, text, timestamptz) IS
+'The limit, and the baseline, by which the finding that nobody has closed began that an entity is in at an instant; NULLs if there is none.';
 
 CREATE FUNCTION raxx_detect.season_segments(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date, piece_from timestamptz,
     exact_from timestamptz, as_of timestamptz, OUT from_time timestamptz, OUT hour int)

@@ -13,8 +13,8 @@ DECLARE
     key_columns name[];
     keys jsonb;
 BEGIN
-    IF number > 1000 THEN
-        RETURN jsonb_build_object('relation', binding.relation::text, 'omitted', 'one of more than 1000 findings of a run');
+    IF number > 200 THEN
+        RETURN jsonb_build_object('relation', binding.relation::text, 'omitted', 'one of more than 200 findings of a run');
     END IF;
     SELECT array_agg(a.attname ORDER BY k.position) INTO key_columns
     FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, position)
@@ -33,7 +33,7 @@ BEGIN
         'key', coalesce(to_jsonb(key_columns), jsonb_build_array(event_time)), 'first_rows', coalesce(keys, '[]'));
 END $$;
 COMMENT ON FUNCTION raxx_detect.row_keys(int, raxx_detect.source_bindings, tstzrange, text, text) IS
-'Evidence, for the first 1000 candidates of an evaluation (number), since each costs a look into the relation: the primary keys (without one, the times) of the first 20 rows in the period, of those for which the entity expression, made by an evaluator over the row t and the entity $3, holds.';
+'Evidence, for the first 200 candidates of an evaluation (number), since each costs a look into the relation: the primary keys (without one, the times) of the first 20 rows in the period, of those for which the entity expression, made by an evaluator over the row t and the entity $3, holds.';
 
 CREATE FUNCTION raxx_detect.before(instant timestamptz, length interval) RETURNS timestamptz
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

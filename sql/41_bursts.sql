@@ -7,6 +7,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.network_prefixes(raxx_detect.rules) IS 'The prefix lengths of a rule''s client networks, NULL if it has none.';
 
+CREATE FUNCTION raxx_detect.entity_beside_mix(rule raxx_detect.rules, entity text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN rule.params ? 'mix_window' AND left(entity, 1) = '(' THEN '(' || entity ELSE entity END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.entity_beside_mix(raxx_detect.rules, text) IS
+'The entity as a finding names it: where a rule also has findings of (mix), an entity that begins with a parenthesis gets one more, so that none can pass for it.';
+
 CREATE FUNCTION raxx_detect.burst_candidate(rule raxx_detect.rules, binding raxx_detect.source_bindings, number int,
     e record, severity raxx_detect.severity, unit text, l raxx_detect.count_limit, condition text)
 RETURNS raxx_detect.candidate LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -14,7 +22,10 @@ RETURNS raxx_detect.candidate LANGUAGE plpgsql STABLE SET search_path = pg_catal
 DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
 BEGIN
-    RETURN (e.entity, e.episode, severity, e.peak::float8, l.threshold::float8, unit,
+    IF l.baseline ? 'needed' THEN  -- as it was when the episode began
+        l.baseline := raxx_detect.no_baseline(rule, binding.source, raxx_detect.judging_day(rule, binding, lower(e.episode)));
+    END IF;
+    RETURN (raxx_detect.entity_beside_mix(rule, e.entity), e.episode, severity, e.peak::float8, l.threshold::float8, unit,
         CASE l.fired_by WHEN 'baseline' THEN raxx_detect.count_p_value(l.baseline, e.peak) END, l.fired_by,
         e.sample_size, ARRAY[condition],
         format('%s: %s %s within %s (%s %s%s)', raxx_detect.printable(e.entity), e.peak, unit, raxx_detect.in_words(window_length),

@@ -102,9 +102,18 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp A
                   AND b.day >= raxx_detect.baseline_first_day(rule, usual_points.source, usual_points.day)
                 GROUP BY b.entity OFFSET 0) m OFFSET 0) q
     WHERE raxx_detect.sketch_count(q.sketch) >= (rule.params ->> 'baseline_points')::bigint
+    UNION ALL  -- a finding that lasts wears its baseline down, since its points are left out: it goes by the one it began with
+    SELECT f.entity, (f.evidence -> 'baseline' ->> 'n')::bigint, (f.evidence -> 'baseline' ->> 'median')::float8,
+           (f.evidence -> 'baseline' ->> 'quantile')::float8, f.threshold, NULL
+    FROM raxx_detect.detection_findings f
+    WHERE f.rule_id = rule.rule_id AND f.source = usual_points.source AND f.triage <> 'closed' AND f.fired_by = 'baseline'
+      AND f.episode @> raxx_detect.day_starts(rule, usual_points.day)
+      AND (SELECT coalesce(sum(raxx_detect.sketch_count(b.sketch)), 0) FROM raxx_detect.baselines b
+           WHERE b.rule_id = rule.rule_id AND b.source = usual_points.source AND b.entity = f.entity AND b.day < usual_points.day
+             AND b.day >= raxx_detect.baseline_first_day(rule, usual_points.source, usual_points.day)) < (rule.params ->> 'baseline_points')::bigint
 $$;
 COMMENT ON FUNCTION raxx_detect.usual_points(raxx_detect.rules, text, date) IS
-'What is usual for each entity in the baseline of a day: its n points, their median and baseline_quantile, and the value above which a point fires: the quantile and the larger of median_margin of its distance from the median, and rise of the quantile itself. Entities with fewer than baseline_points points are left out.';
+'What is usual for each entity in the baseline of a day: its n points, their median and baseline_quantile, and the value above which a point fires: the quantile and the larger of median_margin of its distance from the median, and rise of the quantile itself. Entities with fewer than baseline_points points are left out, but for those in a finding that nobody has closed, which go by the values with which it began (and without a sketch).';
 
 CREATE FUNCTION raxx_detect.point_verdicts(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date, stretch tstzrange)
 RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -125,7 +134,7 @@ BEGIN
             CROSS JOIN LATERAL raxx_detect.points(rule, binding, timezone(zone, lower(stretch))::date - 1 + i, stretch) m
         )
         SELECT m.*, u.n, u.median, u.quantile, u.fires_above,
-               (round(raxx_detect.sketch_share_above(u.sketch, m.value) * u.n) + 1) / (u.n + 1) AS p_value,
+               (coalesce(round(raxx_detect.sketch_share_above(u.sketch, m.value) * u.n), 0) + 1) / (u.n + 1) AS p_value,
                lag(upper(m.point)) OVER (PARTITION BY m.bounded ORDER BY m.point) = lower(m.point) AS goes_on
         FROM measured m JOIN raxx_detect.usual_points(rule, binding.source, day) u ON u.entity = m.bounded
         WHERE m.value > u.fires_above AND m.value >= (rule.params ->> 'value_floor')::float8

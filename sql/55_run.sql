@@ -39,7 +39,7 @@ CREATE TABLE raxx_detect.rule_runs (
     detail text
 );
 CREATE INDEX rule_runs_by_rule ON raxx_detect.rule_runs (rule_id, run_id);
-COMMENT ON TABLE raxx_detect.rule_runs IS 'The record of runs: a row when a run of a rule found, read or said something, or ended otherwise than the one before. Runs that were like the one before only move raxx_detect.heartbeat.';
+COMMENT ON TABLE raxx_detect.rule_runs IS 'The record of runs: a row when a run of a rule found or said something new, or ended otherwise than the one before. Runs that were like the one before only move raxx_detect.heartbeat.';
 
 CREATE TABLE raxx_detect.heartbeat (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -281,7 +281,7 @@ DECLARE
 BEGIN
     SELECT r.* INTO last FROM raxx_detect.rule_runs r WHERE r.rule_id = result.rule_id ORDER BY r.run_id DESC LIMIT 1;
     IF (last.state, last.outcome, last.detail) IS NOT DISTINCT FROM (result.state, result.outcome, result.detail)
-       AND result.findings_new = 0 AND result.findings_updated = 0 AND result.rows_read = 0 THEN
+       AND result.findings_new = 0 AND result.findings_updated = 0 THEN
         RETURN;
     END IF;
     INSERT INTO raxx_detect.rule_runs (started_at, as_of, rule_id, state, outcome, findings_new, findings_updated, rows_read,
@@ -289,7 +289,7 @@ BEGIN
     VALUES (started_at, as_of, result.rule_id, result.state, result.outcome, result.findings_new, result.findings_updated,
         result.rows_read, result.covered, result.elapsed, result.detail);
 END $$;
-COMMENT ON FUNCTION raxx_detect.record_run(raxx_detect.rule_run, timestamptz, timestamptz) IS 'Writes a run into rule_runs, unless it is like the one before and had nothing to do.';
+COMMENT ON FUNCTION raxx_detect.record_run(raxx_detect.rule_run, timestamptz, timestamptz) IS 'Writes a run into rule_runs, unless it is like the one before and found nothing.';
 
 -- Without JIT: the planner cannot know that candidates are few, and would compile what runs for microseconds. The other
 -- settings say what a day is and how times and numbers read: no finding may depend on whose session made it.
