@@ -36,6 +36,12 @@ AS 'MODULE_PATHNAME', 'raxx_quantile_sketch_accumulate' LANGUAGE C IMMUTABLE STR
 COMMENT ON FUNCTION raxx_detect.quantile_sketch_accumulate(raxx_detect.quantile_sketch, float8) IS
 'The sketch with one value more; transition function of raxx_detect.quantile_sketch. NaN is ignored. Error 22003 for more than 9223372036854775807 values.';
 
+CREATE FUNCTION raxx_detect.quantile_sketch_accumulate(state raxx_detect.quantile_sketch, value float8, weight bigint)
+RETURNS raxx_detect.quantile_sketch
+AS 'MODULE_PATHNAME', 'raxx_quantile_sketch_accumulate' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION raxx_detect.quantile_sketch_accumulate(raxx_detect.quantile_sketch, float8, bigint) IS
+'The sketch with a value that occurred weight times more; transition function of raxx_detect.quantile_sketch with weights. NaN and a weight of 0 are ignored. Errors: 22023 for a negative weight, 22003 for more than 9223372036854775807 values.';
+
 CREATE FUNCTION raxx_detect.quantile_sketch_combine(state raxx_detect.quantile_sketch, other raxx_detect.quantile_sketch)
 RETURNS raxx_detect.quantile_sketch
 AS 'MODULE_PATHNAME', 'raxx_quantile_sketch_combine' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -52,6 +58,12 @@ CREATE AGGREGATE raxx_detect.quantile_sketch(float8) (
     COMBINEFUNC = raxx_detect.quantile_sketch_combine, FINALFUNC = raxx_detect.quantile_sketch_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE raxx_detect.quantile_sketch(float8) IS
 'The quantile sketch of the values; quantile(quantile_sketch(x), 0.999) asks it. NULL and NaN are ignored, the infinities are values, the two zeros are one. Without a value it is a sketch of none.';
+
+CREATE AGGREGATE raxx_detect.quantile_sketch(value float8, weight bigint) (
+    SFUNC = raxx_detect.quantile_sketch_accumulate, STYPE = raxx_detect.quantile_sketch, INITCOND = '1;0;;;',
+    COMBINEFUNC = raxx_detect.quantile_sketch_combine, FINALFUNC = raxx_detect.quantile_sketch_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE raxx_detect.quantile_sketch(float8, bigint) IS
+'The quantile sketch of values that each occurred weight times: the same, byte for byte, as that of a row for each time. Rows with a NULL, a value of NaN or a weight of 0 are ignored. Errors: 22023 for a negative weight, 22003 for more than 9223372036854775807 values.';
 
 CREATE AGGREGATE raxx_detect.merge(raxx_detect.quantile_sketch) (
     SFUNC = raxx_detect.quantile_sketch_combine, STYPE = raxx_detect.quantile_sketch, INITCOND = '1;0;;;',

@@ -399,12 +399,14 @@ VALUES
      false, 1, 'sre-agent', '{P5}', 'dormant',
      -- telemetry
      'Source statement_samples: sample_time, queryid, calls, total_ms. Writer: this extension, which takes a snapshot '
-     'of pg_stat_statements every minute.',
+     'of pg_stat_statements every minute, and, where the extension pg_stat_monitor is created, keeps its histograms '
+     'of single calls.',
      -- how
      'The mean time of each statement between two snapshots is one value. At each full hour the values of the last '
      'day are compared with those of the 7 days before, which are kept as sketches, by a two-sample '
-     'Kolmogorov-Smirnov test and by their 99th percentiles. A finding names the statements that moved it, by '
-     'queryid.',
+     'Kolmogorov-Smirnov test and by their 99th percentiles. Where histograms of pg_stat_monitor are there for the '
+     'last day and for each of those before, each single call is a value in place of the means. A finding names the '
+     'statements that moved it, by queryid, and what measured them.',
      -- thresholds
      'A 99th percentile at least 25 % above that of the 7 days before, and a Kolmogorov-Smirnov p-value within the '
      'allowance for false alarms, one a month, shared out among the hours of a month. No verdict before the '

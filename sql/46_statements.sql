@@ -32,6 +32,19 @@ CREATE TABLE raxx_detect.statement_scraper (
 INSERT INTO raxx_detect.statement_scraper DEFAULT VALUES;
 COMMENT ON TABLE raxx_detect.statement_scraper IS 'One row: when the last snapshot was taken, the reset it counted from, and when old samples were last deleted.';
 
+CREATE TABLE raxx_detect.statement_histograms (
+    at timestamptz NOT NULL,
+    queryid bigint NOT NULL,
+    mean_ms float8 NOT NULL CHECK (mean_ms >= 0 AND mean_ms < 'infinity'),
+    calls bigint NOT NULL CHECK (calls > 0),
+    PRIMARY KEY (at, queryid, mean_ms)
+);
+COMMENT ON TABLE raxx_detect.statement_histograms IS
+'What pg_stat_monitor measured of this database''s statements, call by call: the rows of raxx_detect.monitor_intervals, kept by raxx_detect.scrape_statements with each snapshot, since pg_stat_monitor forgets them in minutes. Empty where that extension is not created.';
+COMMENT ON COLUMN raxx_detect.statement_histograms.at IS 'The end of the time bucket.';
+COMMENT ON COLUMN raxx_detect.statement_histograms.mean_ms IS 'The middle of a bin of the histogram, in milliseconds; see raxx_detect.monitor_bins.';
+COMMENT ON COLUMN raxx_detect.statement_histograms.calls IS 'How many of the statement''s calls in the time bucket are in the bin.';
+
 -- ---- pg_stat_statements, wherever it is ---------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.extension_function(extension name, function_name name) RETURNS regprocedure
@@ -151,9 +164,36 @@ BEGIN
     DELETE FROM raxx_detect.statement_samples s WHERE s.sample_time < raxx_detect.before(at, keep);
     GET DIAGNOSTICS pruned = ROW_COUNT;
     DELETE FROM raxx_detect.statement_resets r WHERE r.seen_at < raxx_detect.before(at, keep);
+    DELETE FROM raxx_detect.statement_histograms h WHERE h.at < raxx_detect.before(prune_statement_samples.at, keep);
     RETURN pruned;
 END $$;
-COMMENT ON FUNCTION raxx_detect.prune_statement_samples(timestamptz, interval) IS 'Deletes samples and resets older than keep; how many samples there were.';
+COMMENT ON FUNCTION raxx_detect.prune_statement_samples(timestamptz, interval) IS 'Deletes samples, resets and histograms older than keep; how many samples there were.';
+
+CREATE FUNCTION raxx_detect.keep_statement_histograms(at timestamptz, OUT kept bigint, OUT detail text)
+RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    state text; message text; error_detail text; hint text;
+BEGIN
+    kept := 0;
+    IF raxx_detect.monitor_view() IS NULL THEN
+        RETURN;
+    END IF;
+    BEGIN
+        -- A bucket closes as a whole, and after those before it: what ended later than the last that is kept is new.
+        INSERT INTO raxx_detect.statement_histograms (at, queryid, mean_ms, calls)
+        SELECT m.at, m.queryid, m.mean_ms, sum(m.calls)
+        FROM raxx_detect.monitor_intervals(coalesce((SELECT max(h.at) FROM raxx_detect.statement_histograms h), '-infinity'),
+                                           keep_statement_histograms.at) m
+        GROUP BY m.at, m.queryid, m.mean_ms;
+        GET DIAGNOSTICS kept = ROW_COUNT;
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, error_detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        detail := format('no histograms of pg_stat_monitor were kept: %s', raxx_detect.error_in_words(state, message, error_detail, hint));
+    END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.keep_statement_histograms(timestamptz) IS
+'Copies the time buckets of pg_stat_monitor that are closed, ended at or before a time, and after the last one kept, to raxx_detect.statement_histograms. kept: rows written. detail: why none could be, an error with its SQLSTATE, which is not raised; NULL if nothing went wrong, or the extension is not created.';
 
 CREATE FUNCTION raxx_detect.scrape_due_statements(scraper raxx_detect.statement_scraper, at timestamptz, OUT taken int, OUT detail text)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -164,6 +204,7 @@ DECLARE
     bound regclass := (SELECT b.relation FROM raxx_detect.source_bindings b WHERE b.source = 'statement_samples');
     availability record;
     sample record;
+    histograms record;
     stats_reset timestamptz;
     prune boolean;
 BEGIN
@@ -194,6 +235,7 @@ BEGIN
     IF bound IS NULL THEN
         PERFORM raxx_detect.bind_source('statement_samples', 'raxx_detect.statement_samples');
     END IF;
+    histograms := raxx_detect.keep_statement_histograms(at);
     prune := coalesce(at >= scraper.pruned_at + interval '1 hour', true);
     IF prune THEN
         PERFORM raxx_detect.prune_statement_samples(at, keep);
@@ -203,9 +245,10 @@ BEGIN
     IF sample.hidden > 0 THEN
         detail := format('%1$s entries of other roles are hidden from role %2$I and were left out: GRANT pg_read_all_stats TO %2$I', sample.hidden, current_user);
     END IF;
+    detail := nullif(concat_ws('; ', detail, histograms.detail), '');
 END $$;
 COMMENT ON FUNCTION raxx_detect.scrape_due_statements(raxx_detect.statement_scraper, timestamptz) IS
-'Takes a snapshot if one is due and nothing stands in the way; else says why not.';
+'Takes a snapshot, and keeps the histograms of pg_stat_monitor where that is created, if one is due and nothing stands in the way; else says why not. Histograms that cannot be read do not keep a snapshot from being taken; they are in detail.';
 
 CREATE FUNCTION raxx_detect.scrape_statements(as_of timestamptz DEFAULT now(), OUT taken int, OUT detail text)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -231,7 +274,7 @@ BEGIN
     END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.scrape_statements(timestamptz) IS
-'Takes a snapshot of pg_stat_statements into raxx_detect.statement_samples, at most one per sample_every of rule ops_postgres_p99_drift (less a tenth, for a scheduler''s unrest), and dates it as_of, but never in the future. taken: rows written, one for each statement of this database that has run since its last sample. detail: why nothing was taken (not created, not preloaded, not readable, not due, an error with its SQLSTATE), or what was left out; NULL if there is nothing to say. An error of a snapshot is its detail and is not raised; only an as_of that is no finite time is (22023). Let one role take all snapshots: one that sees less of a statement makes its counters fall. The first snapshot binds the source; where the source is bound to another relation, or was unbound later, nothing is taken. Samples older than the rule''s baseline_window, its window and a day are deleted, at most once an hour.';
+'Takes a snapshot of pg_stat_statements into raxx_detect.statement_samples, at most one per sample_every of rule ops_postgres_p99_drift (less a tenth, for a scheduler''s unrest), and dates it as_of, but never in the future. taken: rows written, one for each statement of this database that has run since its last sample. detail: why nothing was taken (not created, not preloaded, not readable, not due, an error with its SQLSTATE), or what was left out; NULL if there is nothing to say. Where pg_stat_monitor is created, its closed time buckets are kept in raxx_detect.statement_histograms along with each snapshot. An error of a snapshot is its detail and is not raised; only an as_of that is no finite time is (22023). Let one role take all snapshots: one that sees less of a statement makes its counters fall. The first snapshot binds the source; where the source is bound to another relation, or was unbound later, nothing is taken. Samples older than the rule''s baseline_window, its window and a day are deleted, at most once an hour.';
 
 -- ---- the series ---------------------------------------------------------------------------------------------------
 
@@ -409,3 +452,39 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.statements_that_moved(raxx_detect.source_bindings, timestamptz, timestamptz, timestamptz, int) IS
 'The statements that moved the 99th percentile of the interval means of all statements together most, between (from_time, split_time] and (split_time, to_time]: at most how_many (NULL: all) objects with queryid, the statement''s own percentiles before and now in milliseconds (before_p99_ms is null for one that is new), its calls before and now, and its share, the greatest first; [] if one of the periods has no intervals, or nothing rose. With q the old common percentile, N and M the numbers of all intervals now and before, a statement''s excess is (its intervals above q now) - (N / M) (its intervals above q before); excesses add up to N times the rise in the share of intervals above q, so the common percentile rises if and because they do. share is a statement''s part of all positive excesses. Percentiles are at the nearest rank. No query texts: look a queryid up in pg_stat_statements.';
+
+CREATE FUNCTION raxx_detect.statements_that_moved_by_call(from_time timestamptz, split_time timestamptz, to_time timestamptz,
+    how_many int DEFAULT 5) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+    WITH times AS MATERIALIZED (
+        SELECT h.queryid, h.mean_ms, h.at > split_time AS later, sum(h.calls) AS calls
+        FROM raxx_detect.statement_histograms h WHERE h.at > from_time AND h.at <= to_time GROUP BY 1, 2, 3
+    ), ranked AS (  -- the nearest rank: the least time that so many calls do not exceed
+        SELECT t.*, sum(t.calls) OVER (PARTITION BY t.later ORDER BY t.mean_ms) >= 0.99 * sum(t.calls) OVER (PARTITION BY t.later) AS pooled_beyond,
+               sum(t.calls) OVER (PARTITION BY t.queryid, t.later ORDER BY t.mean_ms)
+                   >= 0.99 * sum(t.calls) OVER (PARTITION BY t.queryid, t.later) AS beyond
+        FROM times t
+    ), pooled AS (
+        SELECT min(r.mean_ms) FILTER (WHERE NOT r.later AND r.pooled_beyond) AS p99_ms,
+               (sum(r.calls) FILTER (WHERE r.later) / nullif(sum(r.calls) FILTER (WHERE NOT r.later), 0))::float8 AS growth
+        FROM ranked r
+    ), statements AS (
+        SELECT r.queryid,
+               min(r.mean_ms) FILTER (WHERE NOT r.later AND r.beyond) AS before_p99_ms,
+               min(r.mean_ms) FILTER (WHERE r.later AND r.beyond) AS p99_ms,
+               coalesce(sum(r.calls) FILTER (WHERE NOT r.later), 0) AS calls_before,
+               coalesce(sum(r.calls) FILTER (WHERE r.later), 0) AS calls,
+               coalesce(sum(r.calls) FILTER (WHERE r.later AND r.mean_ms > p.p99_ms), 0)
+                   - p.growth * coalesce(sum(r.calls) FILTER (WHERE NOT r.later AND r.mean_ms > p.p99_ms), 0)::float8 AS excess
+        FROM ranked r CROSS JOIN pooled p WHERE p.growth > 0
+        GROUP BY r.queryid, p.growth
+    ), movers AS (
+        SELECT s.*, s.excess / sum(s.excess) OVER () AS share FROM statements s WHERE s.excess > 0
+        ORDER BY s.excess DESC, s.queryid LIMIT CASE WHEN how_many < 0 THEN 0 ELSE how_many END
+    )
+    SELECT coalesce(jsonb_agg(jsonb_build_object('queryid', m.queryid, 'before_p99_ms', m.before_p99_ms, 'p99_ms', m.p99_ms,
+               'calls_before', m.calls_before, 'calls', m.calls, 'share', m.share) ORDER BY m.excess DESC, m.queryid), '[]')
+    FROM movers m
+$$;
+COMMENT ON FUNCTION raxx_detect.statements_that_moved_by_call(timestamptz, timestamptz, timestamptz, int) IS
+'What raxx_detect.statements_that_moved says, by the single calls in raxx_detect.statement_histograms in place of interval means: percentiles, numbers and excesses are of calls, and times are middles of bins.';

@@ -199,8 +199,9 @@ uint32_t sketch_table_bits(uint64_t buckets) noexcept;
 constexpr uint64_t sketch_table_room(uint32_t bits) noexcept { return (uint64_t{3} << bits) / 4; }
 // Moves to other slots, which are all free and enough.
 void sketch_table_move(SketchTable* table, SketchSlot* slots, uint32_t bits) noexcept;
-// Both need room for what is new, and fail, changing nothing, only when the count exceeds 64 bits. NaN is ignored.
-Status sketch_table_add(SketchTable* table, double value, Error* error) noexcept;
+// Both need room for what is new, and fail, changing nothing, only when the count exceeds 64 bits, or the one that
+// a value comes with is negative. NaN is ignored, and so is what occurred no time.
+Status sketch_table_add(SketchTable* table, double value, int64_t times, Error* error) noexcept;
 Status sketch_table_merge(SketchTable* table, const Sketch& other, Error* error) noexcept;
 // The arrays of the sketch have room for the table's buckets.
 void sketch_from_table(const SketchTable& table, Sketch* sketch) noexcept;

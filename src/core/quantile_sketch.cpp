@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "core/ks_test.h"
 
@@ -16,7 +17,7 @@ constexpr int kDroppedBits = 44;  // of the mantissa's 52
 [[noreturn]] void refuse_count() {
     throw Failure{sqlstate::kOutOfRange, "too many values for a quantile sketch",
                   "The number of values exceeds 9223372036854775807.",
-                  "Is one of the sketches made up? No table has that many rows."};
+                  "Is a sketch or a weight made up? No table has that many rows."};
 }
 
 // The slot of the key, or the free one where it belongs.
@@ -118,14 +119,17 @@ void sketch_table_move(SketchTable* table, SketchSlot* slots, uint32_t bits) noe
     }
 }
 
-Status sketch_table_add(SketchTable* table, double value, Error* error) noexcept {
-    if (std::isnan(value)) return Status::ok;
+Status sketch_table_add(SketchTable* table, double value, int64_t times, Error* error) noexcept {
     return guarded(error, [&] {
-        if (table->count == std::numeric_limits<int64_t>::max()) refuse_count();
+        if (times < 0)
+            throw Failure{sqlstate::kInvalidParameter, "weight is out of range",
+                          "The weight is " + std::to_string(times) + ".", "Give how often the value occurred."};
+        if (std::isnan(value) || times == 0) return Status::ok;
+        if (times > std::numeric_limits<int64_t>::max() - table->count) refuse_count();
         const double plain = value + 0.0;  // of the two zeros the positive one
         widen(table, plain, plain);
-        ++table->count;
-        add(table, sketch_key(plain), 1);
+        table->count += times;
+        add(table, sketch_key(plain), times);
         return Status::ok;
     });
 }

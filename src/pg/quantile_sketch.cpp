@@ -202,10 +202,12 @@ RAXX_FUNCTION(raxx_quantile_sketch_send) {
 
 // ---- the aggregates ------------------------------------------------------------------------------------------
 
+// A value, and, where there is a third argument, how often it occurred.
 RAXX_FUNCTION(raxx_quantile_sketch_accumulate) {
+    const int64 times = PG_NARGS() > 2 ? PG_GETARG_INT64(2) : 1;
     FilledSketch* state = state_to_fill(fcinfo, 1);
     Error error;
-    check(sketch_table_add(&state->table, PG_GETARG_FLOAT8(1), &error), error);
+    check(sketch_table_add(&state->table, PG_GETARG_FLOAT8(1), times, &error), error);
     return return_filled(fcinfo, state);
 }
 

@@ -2,7 +2,7 @@
 -- numbers; retention; the statements that moved a percentile; pg_stat_monitor's histogram from an extension that
 -- imitates its interface. What needs a server that preloads pg_stat_statements is in test/tap/statements.pl.
 BEGIN;
-SELECT plan(57);
+SELECT plan(72);
 SET LOCAL timezone = 'UTC';
 
 CREATE FUNCTION pg_temp.binding() RETURNS raxx_detect.source_bindings LANGUAGE sql AS
@@ -142,6 +142,7 @@ INSERT INTO raxx_detect.statement_resets VALUES ('2026-06-01 12:01', '2026-06-01
 SELECT results_eq('SELECT * FROM pg_temp.intervals()',
     $$VALUES ('01 12:01', 1::bigint, 3::bigint, 20::float8), ('01 12:01', 2, 4, 1), ('01 12:02', 3, 5, 1)$$, 'a known reset is a beginning');
 SELECT throws_ok($$INSERT INTO raxx_detect.statement_samples VALUES ('2026-06-01 12:03', 1, 3, 'NaN')$$, '23514', NULL, 'the own table takes no time that is none');
+SELECT throws_ok($$INSERT INTO raxx_detect.statement_histograms VALUES ('2026-06-01 12:03', 1, 'NaN', 3)$$, '23514', NULL, 'nor does that of histograms');
 
 -- ---- the scraper, as far as it goes without pg_stat_statements -----------------------------------------------------------
 SELECT raxx_detect.unbind_source('statement_samples');
@@ -155,7 +156,10 @@ SELECT throws_ok($$SELECT raxx_detect.scrape_statements(NULL)$$, '22023', NULL, 
 DELETE FROM raxx_detect.statement_samples;
 INSERT INTO raxx_detect.statement_samples SELECT timestamptz '2026-06-10 12:00' - d * interval '1 day', q, 1, 1 FROM generate_series(0, 12) d, generate_series(1, 3) q;
 INSERT INTO raxx_detect.statement_resets VALUES ('2026-05-30', '2026-05-30'), ('2026-06-09', '2026-06-09');
+INSERT INTO raxx_detect.statement_histograms VALUES ('2026-06-01 11:59:59.999999', 1, 1, 1), ('2026-06-01 12:00', 1, 1, 1);
 SELECT is(raxx_detect.prune_statement_samples('2026-06-10 12:00', '9 days'), 9::bigint, 'samples of more than nine days ago are deleted');
+SELECT results_eq('SELECT array_agg(at ORDER BY at) FROM raxx_detect.statement_histograms', $$VALUES ('{2026-06-01 12:00+00}'::timestamptz[])$$, 'so are histograms');
+DELETE FROM raxx_detect.statement_histograms;
 SELECT results_eq('SELECT min(sample_time), count(*) FROM raxx_detect.statement_samples', $$VALUES ('2026-06-01 12:00'::timestamptz, 30::bigint)$$, 'others are not');
 SELECT results_eq('SELECT seen_at FROM raxx_detect.statement_resets ORDER BY 1', $$VALUES ('2026-06-01 12:01'::timestamptz), ('2026-06-09')$$, 'nor are the resets between them');
 
@@ -244,9 +248,45 @@ SELECT results_eq($$SELECT * FROM pg_temp.monitored('-infinity', 'infinity')$$,
     $$VALUES ('12:01', 7::bigint, 4::bigint, 0.500), ('12:01', 7, 2, 33.300), ('12:01', 7, 1, 1000.000), ('12:02', 7, 4, 3.316)$$,
     'the bins of closed buckets, of this database, at the end of the bucket');
 SELECT results_eq($$SELECT at FROM pg_temp.monitored('2026-06-01 12:01', '2026-06-01 12:02')$$, $$VALUES ('12:02')$$, 'of (from, to]');
-INSERT INTO "the monitor".entries VALUES ('2026-06-01 12:03', current_database(), 7, 10, 'secret', '{1,0,0,0,0,0}', 1, true);
+
+-- Kept: what is closed and new, up to the time of the snapshot.
+CREATE FUNCTION pg_temp.kept() RETURNS TABLE (at text, queryid bigint, mean_ms numeric, calls bigint) LANGUAGE sql AS
+    $$ SELECT to_char(h.at, 'HH24:MI'), h.queryid, round(h.mean_ms::numeric, 3), h.calls FROM raxx_detect.statement_histograms h ORDER BY h.at, h.mean_ms $$;
+SELECT results_eq($$SELECT * FROM raxx_detect.keep_statement_histograms('2026-06-01 12:01')$$, 'VALUES (3::bigint, NULL::text)', 'three bins had ended');
+SELECT results_eq('SELECT * FROM pg_temp.kept()', $$VALUES ('12:01', 7::bigint, 0.500, 4::bigint), ('12:01', 7, 33.300, 2), ('12:01', 7, 1000.000, 1)$$, 'which are those of the view');
+SELECT results_eq($$SELECT * FROM raxx_detect.keep_statement_histograms('2026-06-01 13:00')$$, 'VALUES (1::bigint, NULL::text)', 'one is new, and one not closed');
+SELECT results_eq($$SELECT * FROM raxx_detect.keep_statement_histograms('2026-06-01 13:00')$$, 'VALUES (0::bigint, NULL::text)', 'none twice');
+UPDATE "the monitor".entries SET bucket_done = true;
+SELECT results_eq($$SELECT * FROM raxx_detect.keep_statement_histograms('2026-06-01 13:00')$$, 'VALUES (1::bigint, NULL::text)', 'until it is closed');
+SELECT results_eq('SELECT at, calls FROM pg_temp.kept() OFFSET 3', $$VALUES ('12:02', 4::bigint), ('12:03', 5)$$, 'each at its end');
+
+-- With the snapshots of a pg_stat_statements that is imitated, too.
+CREATE SCHEMA "the stats";
+CREATE FUNCTION "the stats".pg_stat_statements(showtext boolean, OUT userid oid, OUT dbid oid, OUT queryid bigint, OUT calls bigint, OUT total_exec_time float8)
+RETURNS SETOF record LANGUAGE sql AS $$
+    SELECT 10::oid, d.oid, 7::bigint, extract(epoch FROM clock_timestamp())::bigint, extract(epoch FROM clock_timestamp())::float8
+    FROM pg_catalog.pg_database d WHERE d.datname = current_database() $$;
+INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+SELECT 99998, 'pg_stat_statements', d.datdba, '"the stats"'::regnamespace, true, '1.8' FROM pg_database d WHERE d.datname = current_database();
+ALTER EXTENSION pg_stat_statements ADD FUNCTION "the stats".pg_stat_statements(boolean);
+DELETE FROM raxx_detect.statement_samples;
+DELETE FROM raxx_detect.statement_histograms;
+UPDATE "the monitor".entries SET bucket_start_time = bucket_start_time - interval '2 years';
+SELECT raxx_detect.bind_source('statement_samples', 'raxx_detect.statement_samples');
+SELECT results_eq($$SELECT taken, detail IS NULL FROM raxx_detect.scrape_statements('2024-06-01 12:02')$$, 'VALUES (1, true)', 'a snapshot');
+SELECT is((SELECT count(*) FROM pg_temp.kept()), 4::bigint, 'with the buckets up to its time');
+
+INSERT INTO "the monitor".entries VALUES ('2024-06-01 12:03', current_database(), 7, 10, 'secret', '{1,0,0,0,0,0}', 1, true);
 SELECT throws_ok($$SELECT * FROM raxx_detect.monitor_intervals('-infinity', 'infinity')$$, '55000', 'the histogram of pg_stat_monitor cannot be read', 'limits that were cut off');
+SELECT results_eq($$SELECT taken, detail LIKE 'no histograms of pg_stat_monitor were kept: 55000: the histogram of pg_stat_monitor cannot be read%'
+        FROM raxx_detect.scrape_statements('2024-06-01 12:10')$$, 'VALUES (1, true)', 'which are said, and keep no snapshot from being taken');
+SELECT is((SELECT count(*) FROM pg_temp.kept()), 4::bigint, 'no histogram is kept');
+DELETE FROM "the monitor".entries WHERE cardinality(resp_calls) > 5;
+SELECT results_eq($$SELECT taken, detail FROM raxx_detect.scrape_statements('2024-06-01 12:20')$$, 'VALUES (1, NULL::text)', 'nothing to say any more');
+SELECT is((SELECT count(*) FROM pg_temp.kept()), 5::bigint, 'and what was missed is made up for');
+SELECT results_eq($$SELECT taken, (SELECT count(*) FROM pg_temp.kept()) FROM raxx_detect.scrape_statements('2024-06-12 12:00')$$, 'VALUES (1, 0::bigint)', 'until it is old');
 -- 2.0 wrote the queryid in hexadecimal digits.
+UPDATE "the monitor".entries SET bucket_start_time = bucket_start_time + interval '2 years';
 ALTER EXTENSION pg_stat_monitor DROP VIEW "the monitor".pg_stat_monitor;
 DROP VIEW "the monitor".pg_stat_monitor;
 DELETE FROM "the monitor".entries WHERE cardinality(resp_calls) > 5;

@@ -86,6 +86,19 @@ SELECT (SELECT raxx_detect.merge(s)::text FROM (SELECT raxx_detect.quantile_sket
         FROM (SELECT n % 2 AS half, raxx_detect.quantile_sketch(x) AS s FROM measured GROUP BY 1) h) = sketch::text AS combined
 FROM sketches;
 
+-- A weight is so many values: as repeated rows, in groups, merged, and where nothing is left.
+SELECT raxx_detect.quantile_sketch(x, w) AS weighted
+FROM (VALUES (float8 '1', 2::bigint), (3.5, 1), (NULL, 3), ('NaN', 4), (-9, 0), (7, NULL), ('-0', 1), ('Infinity', 5)) v(x, w);
+SELECT raxx_detect.quantile_sketch(x, 0) AS of_nothing, raxx_detect.quantile_sketch(n, 2) AS of_int FROM (VALUES (1.5, 3)) v(x, n);
+CREATE TABLE weighed AS SELECT n % 11 AS part, x, (n % 4)::bigint AS w FROM measured;
+SELECT one.s = many.s AS same, one.s = merged.s AS merged, one.n
+FROM (SELECT raxx_detect.quantile_sketch_send(raxx_detect.quantile_sketch(x, w)) AS s, raxx_detect.sketch_count(raxx_detect.quantile_sketch(x, w)) AS n FROM weighed) one,
+     (SELECT raxx_detect.quantile_sketch_send(raxx_detect.quantile_sketch(x)) AS s FROM weighed CROSS JOIN LATERAL generate_series(1, w)) many,
+     (SELECT raxx_detect.quantile_sketch_send(raxx_detect.merge(s)) AS s FROM (SELECT raxx_detect.quantile_sketch(x, w) AS s FROM weighed GROUP BY part) g) merged;
+DROP TABLE weighed;
+SELECT refusal(format('SELECT raxx_detect.quantile_sketch(x, w) FROM (VALUES %s) v(x, w)', rows)) FROM (VALUES
+    ('(1::float8, -1::bigint)'), ('(float8 ''NaN'', -1)'), ('(1, 9223372036854775807), (2, 1)'), ('(1, 9223372036854775807), (2, 0)')) v(rows);
+
 -- In parallel as in one process.
 CREATE FUNCTION uses(statement text, node text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE

@@ -179,7 +179,7 @@ is(scrape('13:20'), 't|', 'until it is bound again');
 $session->query('GRANT USAGE ON SCHEMA raxx_detect TO alice; GRANT SELECT ON ALL TABLES IN SCHEMA raxx_detect TO alice');
 $alice = new_session($node, $db, 'alice');
 like(scrape('13:30', $alice), qr/^f\|42501: permission denied for table statement_scraper\.$/, 'an error is a detail');
-$session->query('GRANT INSERT, DELETE ON raxx_detect.statement_samples, raxx_detect.statement_resets TO alice; GRANT UPDATE ON raxx_detect.statement_scraper TO alice');
+$session->query('GRANT INSERT, DELETE ON raxx_detect.statement_samples, raxx_detect.statement_resets, raxx_detect.statement_histograms TO alice; GRANT UPDATE ON raxx_detect.statement_scraper TO alice');
 is(available($alice), 'f|pg_stat_statements is not readable by role alice: GRANT USAGE ON SCHEMA "the ""stats""" TO alice', 'not readable: the schema');
 $session->query('GRANT USAGE ON SCHEMA "the ""stats""" TO alice; REVOKE EXECUTE ON FUNCTION "the ""stats""".pg_stat_statements(boolean) FROM PUBLIC');
 is(scrape('13:30', $alice), 'f|pg_stat_statements is not readable by role alice: GRANT EXECUTE ON FUNCTION "the ""stats""".pg_stat_statements(boolean) TO alice',
@@ -219,7 +219,7 @@ GRANT INSERT, UPDATE, DELETE ON raxx_detect.detection_findings, raxx_detect.cove
 GRANT INSERT ON raxx_detect.rule_runs, raxx_detect.rule_state_changes TO runner;
 GRANT UPDATE ON raxx_detect.heartbeat TO runner;
 GRANT UPDATE (state, state_reason, state_since) ON raxx_detect.rules TO runner;
-GRANT INSERT, DELETE ON raxx_detect.statement_samples, raxx_detect.statement_resets TO runner;
+GRANT INSERT, DELETE ON raxx_detect.statement_samples, raxx_detect.statement_resets, raxx_detect.statement_histograms TO runner;
 GRANT UPDATE ON raxx_detect.statement_scraper TO runner;
 GRANT INSERT, UPDATE ON raxx_detect.source_bindings TO runner;
 GRANT pg_read_all_stats TO runner;

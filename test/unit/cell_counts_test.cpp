@@ -111,7 +111,7 @@ void expect_sketch(const Sketch& sketch, const std::vector<int64_t>& held) {
     sketch_table_move(&table, slots.data(), sketch_table_bits(held.size()));
     table.multiplier = 0x9E3779B97F4A7C15;
     Error error{};
-    for (const int64_t x : held) ASSERT_EQ(sketch_table_add(&table, static_cast<double>(x), &error), Status::ok);
+    for (const int64_t x : held) ASSERT_EQ(sketch_table_add(&table, static_cast<double>(x), 1, &error), Status::ok);
     std::vector<int32_t> keys(table.buckets);
     std::vector<int64_t> counts(table.buckets);
     Sketch expected = {0, 0, 0, 0, keys.data(), counts.data()};

@@ -63,10 +63,13 @@ class Filled {
     explicit Filled(const Values& values) : Filled() {
         for (const double value : values) add(value);
     }
-    void add(double value) {
+    Status try_add(double value, int64_t times, Error* error) {
         make_room(table_.buckets + 1);
+        return sketch_table_add(&table_, value, times, error);
+    }
+    void add(double value, int64_t times = 1) {
         Error error{};
-        ASSERT_EQ(sketch_table_add(&table_, value, &error), Status::ok) << error.message;
+        ASSERT_EQ(try_add(value, times, &error), Status::ok) << error.message;
     }
     Status try_merge(Stored& other, Error* error) {
         make_room(table_.buckets + other.sketch().buckets);
@@ -331,13 +334,49 @@ TEST(QuantileSketch, CountsDoNotOverflow) {
     EXPECT_EQ(filled.try_merge(one, &error), Status::failed);
     EXPECT_STREQ(error.sqlstate, "22003");
     error = {};
-    EXPECT_EQ(sketch_table_add(&filled.table(), 1, &error), Status::failed);
+    EXPECT_EQ(sketch_table_add(&filled.table(), 1, 1, &error), Status::failed);
     EXPECT_STREQ(error.sqlstate, "22003");
-    EXPECT_EQ(sketch_table_add(&filled.table(), kNaN, &error), Status::ok);
+    EXPECT_EQ(sketch_table_add(&filled.table(), kNaN, 1, &error), Status::ok);
     Stored stored = filled.stored();
     EXPECT_EQ(stored.text(), "1;9223372036854775807;1;1;261888:9223372036854775807");
     EXPECT_EQ(quantile(stored, 0.5), 1);
     EXPECT_EQ(quantile(stored, 1), 1);
+}
+
+// ---- weights -------------------------------------------------------------------------------------------------
+
+TEST(QuantileSketch, AWeightIsSoManyValues) {
+    for (const auto& [name, values] : samples()) {
+        Filled weighted;
+        Filled repeated;
+        for (size_t i = 0; i < values.size(); ++i) {
+            const auto times = static_cast<int64_t>(i * 7 % 5);
+            weighted.add(values[i], times);
+            for (int64_t n = 0; n < times; ++n) repeated.add(values[i]);
+        }
+        EXPECT_EQ(weighted.stored().wire(), repeated.stored().wire()) << name;
+    }
+}
+
+TEST(QuantileSketch, WeightsThatAreIgnoredOrRefusedChangeNothing) {
+    Filled filled;
+    filled.add(3, 5);
+    filled.add(-7, 0);  // neither the minimum nor a bucket
+    filled.add(kNaN, 4);
+    Error error{};
+    EXPECT_EQ(filled.try_add(9, -1, &error), Status::failed);
+    EXPECT_STREQ(error.sqlstate, "22023");
+    error = {};
+    EXPECT_EQ(filled.try_add(kNaN, std::numeric_limits<int64_t>::min(), &error), Status::failed);
+    EXPECT_STREQ(error.sqlstate, "22023");
+    error = {};
+    EXPECT_EQ(filled.try_add(9, kMostCount - 4, &error), Status::failed);
+    EXPECT_STREQ(error.sqlstate, "22003");
+    EXPECT_EQ(filled.stored().wire(), Filled({3, 3, 3, 3, 3}).stored().wire());
+    filled.add(3, kMostCount - 5);
+    Stored stored = filled.stored();
+    EXPECT_EQ(stored.sketch().count, kMostCount);
+    EXPECT_EQ(stored.sketch().buckets, 1U);
 }
 
 TEST(QuantileSketch, HoldsEveryBucket) {
