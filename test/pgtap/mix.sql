@@ -120,7 +120,7 @@ SELECT pg_temp.usual_days();
 SELECT raxx_detect.set_params('signup_geographic_burst', '{"threshold": 20}');
 SELECT pg_temp.sign_up('(mix)', 30, '2024-03-03 12:00+00', '1 minute');
 SELECT pg_temp.look('2024-03-05 00:00+00');
-SELECT is(count(*), 1::bigint, 'a burst of (mix)') FROM found WHERE entity = '(mix)' AND evidence -> 'conditions' = '["velocity"]';
+SELECT is(count(*), 1::bigint, 'a burst of (mix), which cannot pass for the mix') FROM found WHERE entity = '((mix)' AND evidence -> 'conditions' = '["velocity"]';
 SELECT is(raxx_detect.mix_left_out(r, 'waitlist_signups', d), false, 'leaves no day out: ' || d) FROM raxx_detect.rules r, unnest('{2024-03-02,2024-03-03}'::date[]) d WHERE rule_id = 'signup_geographic_burst';
 SELECT raxx_detect.set_params('signup_geographic_burst', '{"threshold": 100000}');
 
