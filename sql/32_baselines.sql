@@ -269,6 +269,7 @@ BEGIN
     ), days AS (
         SELECT DISTINCT v.day FROM ends e CROSS JOIN LATERAL (VALUES (e.first_day), (e.first_day + 1), (e.last_day)) v(day)
         WHERE v.day BETWEEN e.first_day AND e.last_day
+        UNION ALL SELECT '-infinity' WHERE $3 < raxx_detect.before($4, interval '400 days')  -- no baseline judges what is older
     )
     SELECT d.day, CASE WHEN lag(d.day) OVER (ORDER BY d.day) IS NULL THEN '-infinity' ELSE raxx_detect.takes_over($1, $2, d.day) END,
            raxx_detect.baseline_is_ready($1, ($2).source, d.day)
