@@ -114,15 +114,15 @@ BEGIN
                             WHERE (extract(isodow FROM c.day - i)::int = ANY (business_days)) = (extract(isodow FROM t.local)::int = ANY (business_days))) d
         LEFT JOIN raxx_detect.baselines b ON b.rule_id = rule.rule_id AND b.source = source AND b.entity IS NULL AND b.day = d.day
     ), usual AS (  -- its rate is that of all of them, or of the same weekday, whichever is quieter
-        SELECT x.local, x.cells, sum(x.over) AS over,
+        SELECT x.begins, x.local, x.cells, sum(x.over) AS over,
                least(sum(x.rows), sum(x.over) * sum(x.rows) FILTER (WHERE x.same_weekday) / nullif(sum(x.over) FILTER (WHERE x.same_weekday), 0)) AS rows
         FROM days x GROUP BY x.begins, x.local, x.cells  -- the hour that a change of the clock repeats is two
     )
     -- No event in so many cells when there were rows in `over` cells: the rate varies like a gamma that has seen them. Events
     -- come in clusters, and it is clusters that stay away: of (1 + d) / 2 events on average, if their sizes are geometric and d is
     -- the index of dispersion that they give. (A rate that varies like a gamma gives less.)
-    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / ((1 + c.dispersions[extract(hour FROM q.local)::int + 1]) / 2) * ln(q.over / (q.over + q.cells))), 0), -700)),
-           coalesce(sum(q.cells * q.rows / q.over), 0)
+    SELECT exp(greatest(coalesce(sum((q.rows + 0.5) / ((1 + c.dispersions[extract(hour FROM q.local)::int + 1]) / 2) * ln(q.over / (q.over + q.cells)) ORDER BY q.begins), 0), -700)),
+           coalesce(sum(q.cells * q.rows / q.over ORDER BY q.begins), 0)
     INTO p_value, expected FROM usual q WHERE q.over > 0;
 END $$;
 COMMENT ON FUNCTION raxx_detect.silence_probability(raxx_detect.rules, text, tstzrange, raxx_detect.cadence) IS
