@@ -14,7 +14,9 @@ VALUES
      'auth', 'distinct', 'high',
      '{passkey_begin_events}', '{}',
      '{"entity": "ip", "value": "email", "window": "10 minutes", "threshold": 10,
-       "baseline_floor": 5, "baseline_quantile": 0.999, "ipv4_prefix": 32, "ipv6_prefix": 64, "time_zone": "America/New_York", "baseline_ready": "7 days", "season": "none", "baseline_rows": 100, "baseline_entities": 10000}',
+       "baseline_floor": 5, "baseline_quantile": 0.999, "ipv4_prefix": 32, "ipv6_prefix": 64,
+       "time_zone": "America/New_York", "baseline_ready": "7 days", "season": "none", "baseline_rows": 100,
+       "baseline_entities": 10000}',
      '7 days',
      true, 0.5, 'security-agent', '{P1}', 'dormant',
      -- telemetry
@@ -62,7 +64,9 @@ VALUES
      'Many sessions created from one client network in a minute',
      'auth', 'velocity', 'high',
      '{session_events}', '{}',
-     '{"entity": "ip", "window": "1 minute", "threshold": 20, "ipv4_prefix": 32, "ipv6_prefix": 64, "baseline_floor": 5, "time_zone": "America/New_York", "baseline_ready": "7 days", "season": "hour_of_week", "baseline_rows": 100, "baseline_entities": 10000}',
+     '{"entity": "ip", "window": "1 minute", "threshold": 20, "ipv4_prefix": 32, "ipv6_prefix": 64,
+       "baseline_floor": 5, "time_zone": "America/New_York", "baseline_ready": "7 days",
+       "season": "hour_of_week", "baseline_rows": 100, "baseline_entities": 10000}',
      '7 days',
      false, 0.5, 'security-agent', '{P1}', 'dormant',
      -- telemetry
@@ -108,7 +112,9 @@ VALUES
      'auth', 'distinct + velocity', 'high',
      '{rbac_denials}', '{}',
      '{"entity": "operator", "value": "permission", "window": "10 minutes", "distinct_threshold": 5,
-       "elevated_threshold": 3, "elevated": ["*:admin", "*:write"], "baseline_floor": 5, "time_zone": "America/New_York", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
+       "elevated_threshold": 3, "elevated": ["*:admin", "*:write"], "baseline_floor": 5,
+       "time_zone": "America/New_York", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20,
+       "baseline_entities": 10000}',
      '30 days',
      true, 0.33, 'security-agent', '{}', 'live',
      -- telemetry
@@ -158,7 +164,8 @@ VALUES
      'Many waitlist sign-ups from one Origin in a short window',
      'signup', 'velocity', 'high',
      '{waitlist_signups}', '{}',
-     '{"entity": "origin", "window": "5 minutes", "threshold": 20, "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
+     '{"entity": "origin", "window": "5 minutes", "threshold": 20, "baseline_floor": 5, "time_zone": "UTC",
+       "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
      '7 days',
      false, 0.5, 'security-agent', '{}', 'live',
      -- telemetry
@@ -350,7 +357,9 @@ VALUES
      'Errors of one route far above its usual rate',
      'ops', 'spike', 'high',
      '{error_events}', '{}',
-     '{"entity": "route", "window": "1 minute", "threshold": 20, "sigmas": 3, "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 10, "baseline_entities": 10000}',
+     '{"entity": "route", "window": "1 minute", "threshold": 20, "sigmas": 3, "baseline_floor": 5,
+       "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 10,
+       "baseline_entities": 10000}',
      '7 days',
      false, 0.5, 'sre-agent', '{P2}', 'dormant',
      -- telemetry
@@ -394,7 +403,8 @@ VALUES
      'Statements of this database have become slower',
      'ops', 'drift', 'medium',
      '{statement_samples}', '{}',
-     '{"sample_every": "1 minute", "window": "1 day", "step": "1 hour", "baseline_intervals": 200, "quantile": 0.99, "rise": 0.25, "time_zone": "UTC", "baseline_ready": "7 days"}',
+     '{"sample_every": "1 minute", "window": "1 day", "step": "1 hour", "baseline_intervals": 200,
+       "quantile": 0.99, "rise": 0.25, "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 1, 'sre-agent', '{P5}', 'dormant',
      -- telemetry
@@ -525,7 +535,8 @@ VALUES
      'Stripe webhook calls with a wrong signature',
      'webhook', 'ratio', 'high',
      '{stripe_webhook_events}', '{}',
-     '{"value": "signature_valid", "failure": "false", "window": "10 minutes", "threshold": 5, "baseline_floor": 3, "time_zone": "UTC", "baseline_ready": "7 days"}',
+     '{"value": "signature_valid", "failure": "false", "window": "10 minutes", "threshold": 5,
+       "baseline_floor": 3, "time_zone": "UTC", "baseline_ready": "7 days"}',
      '7 days',
      false, 0.5, 'security-agent', '{P7}', 'dormant',
      -- telemetry
@@ -570,7 +581,8 @@ VALUES
      'webhook', 'ratio', 'medium',
      '{outbound_mail_events}', '{}',
      '{"value": "outcome", "failure": "hard_bounce", "window": "1 hour", "floor": 20, "long_window": "1 day",
-       "long_floor": 500, "activate_above": 500, "activation_span": "7 days", "time_zone": "UTC", "baseline_ready": "7 days"}',
+       "long_floor": 500, "activate_above": 500, "activation_span": "7 days", "time_zone": "UTC",
+       "baseline_ready": "7 days"}',
      '7 days',
      false, 1, 'sre-agent', '{P8}', 'dormant',
      -- telemetry
@@ -691,7 +703,8 @@ VALUES
      'signup', 'velocity', 'medium',
      '{waitlist_signups}', '{}',
      '{"entity": "country", "window": "5 minutes", "threshold": 20, "mix_window": "1 day", "mix_floor": 50, "mix_expected": 5, "mix_days": 3,
-       "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none", "baseline_rows": 20, "baseline_entities": 10000}',
+       "baseline_floor": 5, "time_zone": "UTC", "baseline_ready": "7 days", "season": "none",
+       "baseline_rows": 20, "baseline_entities": 10000}',
      '7 days',
      false, 1, 'security-agent', '{}', 'dormant',
      -- telemetry

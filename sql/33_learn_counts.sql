@@ -3,13 +3,21 @@
 -- A day is divided into cells as long as the window, from midnight on. Of an entity all cells of the day are observed, the
 -- empty ones too; of all entities together those that held a row, since entities that did not come cannot be counted.
 
+CREATE FUNCTION raxx_detect.network_prefixes(rule raxx_detect.rules) RETURNS int[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN rule.params ? 'ipv4_prefix' THEN ARRAY[(rule.params ->> 'ipv4_prefix')::int, (rule.params ->> 'ipv6_prefix')::int] END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.network_prefixes(raxx_detect.rules) IS 'The prefix lengths of a rule''s client networks, NULL if it has none.';
+
 CREATE FUNCTION raxx_detect.entity_expression(rule raxx_detect.rules, binding raxx_detect.source_bindings, role text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     column_name name := raxx_detect.role_column(binding, role);
+    prefixes int[] := raxx_detect.network_prefixes(rule);
 BEGIN
-    IF rule.params ? 'ipv4_prefix' AND raxx_detect.role_accepts('inet', raxx_detect.column_type(binding.relation, column_name)) THEN
-        RETURN format('raxx_detect.client_network(t.%I, %s, %s)', column_name, (rule.params ->> 'ipv4_prefix')::int, (rule.params ->> 'ipv6_prefix')::int);
+    IF prefixes IS NOT NULL AND raxx_detect.role_accepts('inet', raxx_detect.column_type(binding.relation, column_name)) THEN
+        RETURN format('raxx_detect.client_network(t.%I, %s, %s)', column_name, prefixes[1], prefixes[2]);
     END IF;
     RETURN format('raxx_detect.text_of(t.%I)', column_name);
 END $$;
@@ -42,7 +50,6 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     cell interval := rule.params ->> 'window';
     value_column name := CASE rule.method WHEN 'distinct' THEN raxx_detect.role_column(binding, rule.params ->> 'value') END;
-    networks int[] := CASE WHEN rule.params ? 'ipv4_prefix' THEN ARRAY[(rule.params ->> 'ipv4_prefix')::int, (rule.params ->> 'ipv6_prefix')::int] END;
     day_cells float8[] := raxx_detect.cells_by_hour(rule, period, cell);
     out_entities text[];
     out_periods tstzrange[];
@@ -52,7 +59,7 @@ BEGIN
     WITH counts AS MATERIALIZED (
         SELECT c.* FROM raxx_detect.hours_of_cells(rule, period, cell) h
         CROSS JOIN LATERAL raxx_detect.cell_counts(binding.relation, binding.columns ->> 'event_time',
-            raxx_detect.role_column(binding, rule.params ->> 'entity'), value_column, networks, cell, lower(period), upper(period),
+            raxx_detect.role_column(binding, rule.params ->> 'entity'), value_column, raxx_detect.network_prefixes(rule), cell, lower(period), upper(period),
             h.hour_starts, h.hours, out_entities, out_periods, coalesce((rule.params ->> 'baseline_entities')::bigint, 0)) c
     ), written AS (
         INSERT INTO raxx_detect.baselines (rule_id, source, day, entity, exposure, rows, squares, sketch)
@@ -68,7 +75,7 @@ BEGIN
     INSERT INTO raxx_detect.baselines AS b (rule_id, source, day, entity, exposure, rows, squares)
     SELECT rule.rule_id, binding.source, day, o.entity,
            ARRAY(SELECT greatest(a.cells - o.cells[a.hour], 0)
-                 FROM unnest(raxx_detect.cells_by_hour(rule, period, cell)) WITH ORDINALITY a(cells, hour) ORDER BY a.hour),
+                 FROM unnest(day_cells) WITH ORDINALITY a(cells, hour) ORDER BY a.hour),
            array_fill(0, '{24}'), array_fill(0, '{24}')
     FROM (SELECT l.entity, ARRAY(SELECT sum(u.cells) FROM unnest(out_entities, out_periods) p(entity, period)
                   CROSS JOIN LATERAL unnest(raxx_detect.cells_by_hour(rule, p.period, cell)) WITH ORDINALITY u(cells, hour)

@@ -79,8 +79,8 @@ BEGIN
         everybody := raxx_detect.all_entities_baseline(rule, binding.source, piece.day);
         tests := raxx_detect.tests_a_month(everybody.rows, everybody.days);
         tail := least(raxx_detect.alarm_budget(rule) / tests, 1);
-        FOREACH entity IN ARRAY entities LOOP
-            FOR segment IN SELECT * FROM raxx_detect.season_segments(rule, binding, piece.day, piece.from_time, exact_from, as_of) LOOP
+        FOR segment IN SELECT * FROM raxx_detect.season_segments(rule, binding, piece.day, piece.from_time, exact_from, as_of) LOOP
+            FOREACH entity IN ARRAY entities LOOP
                 own := NULL;
                 IF rule.method <> 'distinct' THEN
                     own := raxx_detect.entity_baseline(rule, binding.source, entity, piece.day, segment.hour);
@@ -121,7 +121,7 @@ BEGIN
     SELECT entity, instant, f.threshold::bigint, f.fired_by, f.evidence -> 'baseline'
     INTO result.entity, result.from_time, result.threshold, result.fired_by, result.baseline
     FROM raxx_detect.detection_findings f
-    WHERE f.rule_id = rule.rule_id AND f.source = source AND f.entity = raxx_detect.bounded_entity(entity) AND f.episode @> instant
+    WHERE f.rule_id = rule.rule_id AND f.source = source AND f.entity = raxx_detect.bounded_entity(raxx_detect.entity_beside_mix(rule, entity)) AND f.episode @> instant
       AND f.triage <> 'closed' AND f.fired_by = 'baseline' AND f.evidence -> 'baseline' ? 'others_mean';
     RETURN result;
 END $$;

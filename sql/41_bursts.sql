@@ -1,12 +1,5 @@
 -- Bursts: velocity, distinct, both, and spike. Many rows, or distinct values, of one entity in a sliding window.
 
-CREATE FUNCTION raxx_detect.network_prefixes(rule raxx_detect.rules) RETURNS int[]
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN CASE WHEN rule.params ? 'ipv4_prefix' THEN ARRAY[(rule.params ->> 'ipv4_prefix')::int, (rule.params ->> 'ipv6_prefix')::int] END;
-END $$;
-COMMENT ON FUNCTION raxx_detect.network_prefixes(raxx_detect.rules) IS 'The prefix lengths of a rule''s client networks, NULL if it has none.';
-
 CREATE FUNCTION raxx_detect.entity_beside_mix(rule raxx_detect.rules, entity text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

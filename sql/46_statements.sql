@@ -423,50 +423,22 @@ COMMENT ON FUNCTION raxx_detect.monitor_intervals(timestamptz, timestamptz) IS
 -- ---- what moved ---------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.statements_that_moved(binding raxx_detect.source_bindings, from_time timestamptz, split_time timestamptz,
-    to_time timestamptz, how_many int DEFAULT 5) RETURNS jsonb
+    to_time timestamptz, how_many int DEFAULT 5, by_call boolean DEFAULT false) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-    WITH intervals AS MATERIALIZED (
-        SELECT i.queryid, i.calls, i.mean_ms, i.at > split_time AS later
-        FROM raxx_detect.statement_intervals(binding, from_time, to_time) i
-    ), pooled AS (
-        SELECT percentile_disc(0.99) WITHIN GROUP (ORDER BY i.mean_ms) FILTER (WHERE NOT i.later) AS p99_ms,
-               (count(*) FILTER (WHERE i.later))::float8 / nullif(count(*) FILTER (WHERE NOT i.later), 0) AS growth
-        FROM intervals i
-    ), statements AS (
-        SELECT i.queryid,
-               percentile_disc(0.99) WITHIN GROUP (ORDER BY i.mean_ms) FILTER (WHERE NOT i.later) AS before_p99_ms,
-               percentile_disc(0.99) WITHIN GROUP (ORDER BY i.mean_ms) FILTER (WHERE i.later) AS p99_ms,
-               coalesce(sum(i.calls) FILTER (WHERE NOT i.later), 0) AS calls_before,
-               coalesce(sum(i.calls) FILTER (WHERE i.later), 0) AS calls,
-               count(*) FILTER (WHERE i.later AND i.mean_ms > p.p99_ms)
-                   - p.growth * count(*) FILTER (WHERE NOT i.later AND i.mean_ms > p.p99_ms) AS excess
-        FROM intervals i CROSS JOIN pooled p WHERE p.growth > 0
-        GROUP BY i.queryid, p.growth
-    ), movers AS (
-        SELECT s.*, s.excess / sum(s.excess) OVER () AS share FROM statements s WHERE s.excess > 0
-        ORDER BY s.excess DESC, s.queryid LIMIT CASE WHEN how_many < 0 THEN 0 ELSE how_many END
-    )
-    SELECT coalesce(jsonb_agg(jsonb_build_object('queryid', m.queryid, 'before_p99_ms', m.before_p99_ms, 'p99_ms', m.p99_ms,
-               'calls_before', m.calls_before, 'calls', m.calls, 'share', m.share) ORDER BY m.excess DESC, m.queryid), '[]')
-    FROM movers m
-$$;
-COMMENT ON FUNCTION raxx_detect.statements_that_moved(raxx_detect.source_bindings, timestamptz, timestamptz, timestamptz, int) IS
-'The statements that moved the 99th percentile of the interval means of all statements together most, between (from_time, split_time] and (split_time, to_time]: at most how_many (NULL: all) objects with queryid, the statement''s own percentiles before and now in milliseconds (before_p99_ms is null for one that is new), its calls before and now, and its share, the greatest first; [] if one of the periods has no intervals, or nothing rose. With q the old common percentile, N and M the numbers of all intervals now and before, a statement''s excess is (its intervals above q now) - (N / M) (its intervals above q before); excesses add up to N times the rise in the share of intervals above q, so the common percentile rises if and because they do. share is a statement''s part of all positive excesses. Percentiles are at the nearest rank. No query texts: look a queryid up in pg_stat_statements.';
-
-CREATE FUNCTION raxx_detect.statements_that_moved_by_call(from_time timestamptz, split_time timestamptz, to_time timestamptz,
-    how_many int DEFAULT 5) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-    WITH times AS MATERIALIZED (
-        SELECT h.queryid, h.mean_ms, h.at > split_time AS later, sum(h.calls) AS calls
-        FROM raxx_detect.statement_histograms h WHERE h.at > from_time AND h.at <= to_time GROUP BY 1, 2, 3
-    ), ranked AS (  -- the nearest rank: the least time that so many calls do not exceed
-        SELECT t.*, sum(t.calls) OVER (PARTITION BY t.later ORDER BY t.mean_ms) >= 0.99 * sum(t.calls) OVER (PARTITION BY t.later) AS pooled_beyond,
-               sum(t.calls) OVER (PARTITION BY t.queryid, t.later ORDER BY t.mean_ms)
-                   >= 0.99 * sum(t.calls) OVER (PARTITION BY t.queryid, t.later) AS beyond
+    WITH times AS MATERIALIZED (  -- each time as often as it counts
+        SELECT i.queryid, i.mean_ms, i.at > split_time AS later, count(*) AS weight, sum(i.calls) AS calls
+        FROM raxx_detect.statement_intervals(binding, from_time, to_time) i WHERE NOT by_call GROUP BY 1, 2, 3
+        UNION ALL
+        SELECT h.queryid, h.mean_ms, h.at > split_time, sum(h.calls)::bigint, sum(h.calls)
+        FROM raxx_detect.statement_histograms h WHERE by_call AND h.at > from_time AND h.at <= to_time GROUP BY 1, 2, 3
+    ), ranked AS (  -- the nearest rank: the least time that so many do not exceed
+        SELECT t.*, sum(t.weight) OVER (PARTITION BY t.later ORDER BY t.mean_ms) >= 0.99 * sum(t.weight) OVER (PARTITION BY t.later) AS pooled_beyond,
+               sum(t.weight) OVER (PARTITION BY t.queryid, t.later ORDER BY t.mean_ms)
+                   >= 0.99 * sum(t.weight) OVER (PARTITION BY t.queryid, t.later) AS beyond
         FROM times t
     ), pooled AS (
         SELECT min(r.mean_ms) FILTER (WHERE NOT r.later AND r.pooled_beyond) AS p99_ms,
-               (sum(r.calls) FILTER (WHERE r.later) / nullif(sum(r.calls) FILTER (WHERE NOT r.later), 0))::float8 AS growth
+               sum(r.weight) FILTER (WHERE r.later)::float8 / nullif(sum(r.weight) FILTER (WHERE NOT r.later), 0)::float8 AS growth
         FROM ranked r
     ), statements AS (
         SELECT r.queryid,
@@ -474,8 +446,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
                min(r.mean_ms) FILTER (WHERE r.later AND r.beyond) AS p99_ms,
                coalesce(sum(r.calls) FILTER (WHERE NOT r.later), 0) AS calls_before,
                coalesce(sum(r.calls) FILTER (WHERE r.later), 0) AS calls,
-               coalesce(sum(r.calls) FILTER (WHERE r.later AND r.mean_ms > p.p99_ms), 0)
-                   - p.growth * coalesce(sum(r.calls) FILTER (WHERE NOT r.later AND r.mean_ms > p.p99_ms), 0)::float8 AS excess
+               coalesce(sum(r.weight) FILTER (WHERE r.later AND r.mean_ms > p.p99_ms), 0)::float8
+                   - p.growth * coalesce(sum(r.weight) FILTER (WHERE NOT r.later AND r.mean_ms > p.p99_ms), 0)::float8 AS excess
         FROM ranked r CROSS JOIN pooled p WHERE p.growth > 0
         GROUP BY r.queryid, p.growth
     ), movers AS (
@@ -486,5 +458,5 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
                'calls_before', m.calls_before, 'calls', m.calls, 'share', m.share) ORDER BY m.excess DESC, m.queryid), '[]')
     FROM movers m
 $$;
-COMMENT ON FUNCTION raxx_detect.statements_that_moved_by_call(timestamptz, timestamptz, timestamptz, int) IS
-'What raxx_detect.statements_that_moved says, by the single calls in raxx_detect.statement_histograms in place of interval means: percentiles, numbers and excesses are of calls, and times are middles of bins.';
+COMMENT ON FUNCTION raxx_detect.statements_that_moved(raxx_detect.source_bindings, timestamptz, timestamptz, timestamptz, int, boolean) IS
+'The statements that moved the 99th percentile of the interval means of all statements together most, between (from_time, split_time] and (split_time, to_time]: at most how_many (NULL: all) objects with queryid, the statement''s own percentiles before and now in milliseconds (before_p99_ms is null for one that is new), its calls before and now, and its share, the greatest first; [] if one of the periods has no intervals, or nothing rose. With q the old common percentile, N and M the numbers of all intervals now and before, a statement''s excess is (its intervals above q now) - (N / M) (its intervals above q before); excesses add up to N times the rise in the share of intervals above q, so the common percentile rises if and because they do. share is a statement''s part of all positive excesses. Percentiles are at the nearest rank. No query texts: look a queryid up in pg_stat_statements. by_call: by the single calls in raxx_detect.statement_histograms in place of interval means; numbers and excesses are then of calls, and times are middles of bins.';

@@ -152,9 +152,8 @@ BEGIN
             verdict_at := c.evidence ->> 'verdict_at';
             before_from := raxx_detect.before(verdict_at, rule.baseline_window + window_length);
             before_to := raxx_detect.before(verdict_at, window_length);
-            c.evidence := c.evidence || jsonb_build_object('moved', CASE c.evidence ->> 'measured_by'
-                WHEN 'pg_stat_monitor' THEN raxx_detect.statements_that_moved_by_call(before_from, before_to, verdict_at)
-                ELSE raxx_detect.statements_that_moved(binding, before_from, before_to, verdict_at) END);
+            c.evidence := c.evidence || jsonb_build_object('moved', raxx_detect.statements_that_moved(
+                binding, before_from, before_to, verdict_at, by_call => c.evidence ->> 'measured_by' = 'pg_stat_monitor'));
         END IF;
         RETURN NEXT c;
     END LOOP;

@@ -76,7 +76,7 @@ my @calls = (
 	q{SELECT i.* FROM raxx_detect.source_bindings b CROSS JOIN LATERAL raxx_detect.statement_intervals(b, '2024-03-01', '2024-03-08') i WHERE b.source OPERATOR(pg_catalog.=) 'statement_samples'},
 	q{SELECT raxx_detect.statements_that_moved(b, '2024-03-01', '2024-03-05', '2024-03-08') FROM raxx_detect.source_bindings b WHERE b.source OPERATOR(pg_catalog.=) 'statement_samples'},
 	q{SELECT * FROM raxx_detect.monitor_intervals('2024-03-01', '2024-03-08')},
-	q{SELECT raxx_detect.statements_that_moved_by_call('2024-03-01', '2024-03-05', '2024-03-08')},
+	q{SELECT raxx_detect.statements_that_moved(b, '2024-03-01', '2024-03-05', '2024-03-08', 5, true) FROM raxx_detect.source_bindings b WHERE b.source OPERATOR(pg_catalog.=) 'statement_samples'},
 	q{SELECT * FROM raxx_detect.keep_statement_histograms('2024-03-07 18:00')},
 	q{SELECT raxx_detect.run('no such rule')},
 	q{SELECT raxx_detect.bind_source('waitlist', 'public.waitlist_signups')},
