@@ -70,6 +70,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.role_column(raxx_detect.source_bindings, text) IS 'The column that plays a role, NULL for no role; raises 42703 if none plays it.';
 
+CREATE FUNCTION raxx_detect.has_rows(relation regclass, event_time name, from_time timestamptz, to_time timestamptz) RETURNS boolean
+AS 'MODULE_PATHNAME', 'raxx_has_rows' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION raxx_detect.has_rows(regclass, name, timestamptz, timestamptz) IS
+'Whether the relation has a row whose event_time is in (from_time, to_time]; an infinite bound is none. Through a plan that is kept for the session. Raises 22004 for NULL, 22023 if from_time is after to_time, 42P01, 42703, 42804 or 42501 for what cannot be read.';
+
 CREATE FUNCTION raxx_detect.last_event(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

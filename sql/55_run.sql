@@ -5,11 +5,17 @@ CREATE TABLE raxx_detect.coverage (
     source text NOT NULL REFERENCES raxx_detect.source_kinds,
     settled timestamptz NOT NULL,
     looked_to timestamptz NOT NULL,
+    quiet tstzrange NOT NULL DEFAULT 'empty',
+    by_the_clock boolean NOT NULL DEFAULT false,
+    judged_with text,
     PRIMARY KEY (rule_id, source)
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE raxx_detect.coverage IS 'Per rule and source: up to where its rows have been judged.';
-COMMENT ON COLUMN raxx_detect.coverage.settled IS 'Up to here rows are judged for good: the source''s lateness before the last look.';
-COMMENT ON COLUMN raxx_detect.coverage.looked_to IS 'The as_of of the last look; what lies between the two is judged again by the next run.';
+COMMENT ON COLUMN raxx_detect.coverage.settled IS 'Up to here rows are judged for good: the source''s lateness before the last look, or before the oldest transaction that could still write (raxx_detect.horizon).';
+COMMENT ON COLUMN raxx_detect.coverage.looked_to IS 'The as_of of the last look; what lies between the two is judged again by the next run that finds something to judge.';
+COMMENT ON COLUMN raxx_detect.coverage.quiet IS 'While as_of lies in here, nothing can change but by rows that are not settled; see raxx_detect.quiet_stretch.';
+COMMENT ON COLUMN raxx_detect.coverage.by_the_clock IS 'While as_of lies in quiet, not even by those.';
+COMMENT ON COLUMN raxx_detect.coverage.judged_with IS 'The configuration for which quiet holds.';
 
 CREATE TYPE raxx_detect.rule_run AS (
     rule_id text,
@@ -45,10 +51,14 @@ CREATE TABLE raxx_detect.heartbeat (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     last_run_at timestamptz,
     as_of timestamptz,
-    runs bigint NOT NULL DEFAULT 0
-);
+    runs bigint NOT NULL DEFAULT 0,
+    quiet_rules text[] NOT NULL DEFAULT '{}',
+    configuration text
+) WITH (fillfactor = 50);
 INSERT INTO raxx_detect.heartbeat DEFAULT VALUES;
 COMMENT ON TABLE raxx_detect.heartbeat IS 'When run_all last ran, also when there was nothing to say. One row.';
+COMMENT ON COLUMN raxx_detect.heartbeat.quiet_rules IS 'The rules that had nothing to judge in that run.';
+COMMENT ON COLUMN raxx_detect.heartbeat.configuration IS 'The configuration as that run left it.';
 
 CREATE FUNCTION raxx_detect.check_as_of(as_of timestamptz) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -88,7 +98,7 @@ COMMENT ON FUNCTION raxx_detect.baseline_reach(raxx_detect.rules) IS
 'How much older than what is judged the baselines may have to be that are needed: whoever judges days looks again at the one that is in force, and at its hours.';
 
 CREATE FUNCTION raxx_detect.judge_slice(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
-    INOUT result raxx_detect.rule_run)
+    settles_to timestamptz, INOUT result raxx_detect.rule_run)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -131,7 +141,7 @@ BEGIN
 
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
     VALUES (rule.rule_id, binding.source,
-            greatest(settled, raxx_detect.before(least(as_of, now()), binding.lateness + raxx_detect.hindsight(rule))), least(as_of, now()))
+            greatest(settled, raxx_detect.before(least(as_of, settles_to), binding.lateness + raxx_detect.hindsight(rule))), least(as_of, now()))
     ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to;
 
     result.findings_new := result.findings_new + recorded.added;
@@ -142,8 +152,8 @@ BEGIN
             format('withdrew %s findings that the rows of %s no longer show', recorded.withdrawn, binding.source));
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result.';
+COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, raxx_detect.rule_run) IS
+'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result. settles_to: the horizon from before anything was read.';
 
 CREATE FUNCTION raxx_detect.slice_end(rule raxx_detect.rules, binding raxx_detect.source_bindings, looked_to timestamptz,
     as_of timestamptz) RETURNS timestamptz
@@ -180,6 +190,8 @@ DECLARE
     known raxx_detect.coverage;
     settled timestamptz;
     upto timestamptz;
+    -- Asked before anything is read: what ends after that is seen, or has its beginning counted.
+    settles_to timestamptz := (SELECT h.settles_to FROM raxx_detect.horizon() h);
     before record := raxx_detect.reading();
     after record;
 BEGIN
@@ -199,9 +211,13 @@ BEGIN
     upto := known.looked_to;
     LOOP
         upto := raxx_detect.slice_end(rule, binding, upto, as_of);
-        result := raxx_detect.judge_slice(rule, binding, upto, result);
+        result := raxx_detect.judge_slice(rule, binding, upto, settles_to, result);
         EXIT WHEN upto >= as_of;
     END LOOP;
+    UPDATE raxx_detect.coverage c
+    SET quiet = q.quiet, by_the_clock = raxx_detect.is_judged_by_the_clock(rule), judged_with = raxx_detect.configuration()
+    FROM (SELECT raxx_detect.quiet_stretch(rule, binding, as_of) AS quiet) q
+    WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
 
     after := raxx_detect.reading();
     result.rows_read := result.rows_read + after.rows_read - before.rows_read;
@@ -356,13 +372,20 @@ COMMENT ON FUNCTION raxx_detect.run(text, timestamptz) IS
 CREATE FUNCTION raxx_detect.run_all(as_of timestamptz DEFAULT now()) RETURNS SETOF raxx_detect.rule_run
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    id text;
+    rule raxx_detect.rules;
+    quiet text[];
 BEGIN
     PERFORM raxx_detect.check_as_of(as_of);
-    FOR id IN SELECT r.rule_id FROM raxx_detect.rules r ORDER BY r.number NULLS LAST, r.rule_id LOOP
-        RETURN NEXT raxx_detect.run_rule(id, as_of);
+    quiet := raxx_detect.quiet_rules(as_of);
+    FOR rule IN SELECT r.* FROM raxx_detect.rules r ORDER BY r.number NULLS LAST, r.rule_id LOOP
+        IF rule.rule_id = ANY (quiet) THEN
+            RETURN NEXT raxx_detect.quiet_run(rule, as_of);
+        ELSE
+            RETURN NEXT raxx_detect.run_rule(rule.rule_id, as_of);
+        END IF;
     END LOOP;
-    UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1
+    UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1,
+        quiet_rules = quiet, configuration = raxx_detect.configuration()
     WHERE h.only_row IN (SELECT k.only_row FROM raxx_detect.heartbeat k FOR NO KEY UPDATE SKIP LOCKED);
 END $$;
 COMMENT ON FUNCTION raxx_detect.run_all(timestamptz) IS
