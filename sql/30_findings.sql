@@ -172,8 +172,10 @@ BEGIN
             RETURNING finding_id INTO kept.finding_id;
             added := added + 1;
         ELSIF kept.updated_at IS NULL
-              OR (kept.episode, kept.severity, kept.observed, kept.sample_size, kept.p_value, kept.condition, kept.occurrences)
-                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.sample_size, c.p_value, condition, cardinality(c.conditions)) THEN
+              OR (kept.episode, kept.severity, kept.observed, kept.threshold, kept.sample_size, kept.p_value, kept.condition, kept.occurrences,
+                  kept.evidence -> 'baseline')
+                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.threshold, c.sample_size, c.p_value, condition, cardinality(c.conditions),
+                  c.evidence -> 'baseline') THEN
             UPDATE raxx_detect.detection_findings f
             SET episode = c.episode, severity = c.severity, observed = c.observed, sample_size = c.sample_size,
                 condition = condition, occurrences = cardinality(c.conditions), threshold = c.threshold, unit = c.unit,

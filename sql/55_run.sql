@@ -97,6 +97,14 @@ $$;
 COMMENT ON FUNCTION raxx_detect.baseline_reach(raxx_detect.rules) IS
 'How much older than what is judged the baselines may have to be that are needed: whoever judges days looks again at the one that is in force, and at its hours.';
 
+CREATE FUNCTION raxx_detect.judged_from(rule raxx_detect.rules, binding raxx_detect.source_bindings, settled timestamptz)
+RETURNS timestamptz LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.judged_from(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
+'From when on an evaluation finds the truth, if everything up to settled is: from there, or, since a gap begins with a row, from the last one that is settled.';
+
 CREATE FUNCTION raxx_detect.judge_slice(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
     settles_to timestamptz, INOUT result raxx_detect.rule_run)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -114,8 +122,7 @@ DECLARE
 BEGIN
     SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
     settled := greatest(known.settled, binding.judge_from);
-    -- A gap begins with a row: the last one that is settled.
-    exact_from := CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
+    exact_from := raxx_detect.judged_from(rule, binding, settled);
     IF rule.baseline_window IS NOT NULL THEN
         FOR piece IN SELECT * FROM raxx_detect.baseline_pieces(rule, binding,
                 raxx_detect.before(exact_from, raxx_detect.baseline_reach(rule)), as_of) LOOP
@@ -159,11 +166,16 @@ CREATE FUNCTION raxx_detect.slice_end(rule raxx_detect.rules, binding raxx_detec
     as_of timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    begins timestamptz := greatest(looked_to, binding.judge_from, raxx_detect.before(as_of, interval '400 days'));
+    begins timestamptz := greatest(looked_to, binding.judge_from);
     next_event timestamptz;
     day date;
 BEGIN
-    IF rule.baseline_window IS NULL OR begins >= as_of THEN
+    IF rule.baseline_window IS NULL THEN
+        next_event := raxx_detect.next_event(binding, begins);
+        RETURN CASE WHEN next_event < timestamptz '250000-01-01' THEN least(as_of, next_event + interval '31 days') ELSE as_of END;
+    END IF;
+    begins := greatest(begins, raxx_detect.before(as_of, interval '400 days'));
+    IF begins >= as_of THEN
         RETURN as_of;
     END IF;
     -- What happened in the window before may still have to be judged: a point, a day, has its verdict when it ends.
@@ -180,7 +192,37 @@ BEGIN
     RETURN least(as_of, raxx_detect.takes_over(rule, binding, coalesce(day, 'infinity')) - interval '1 microsecond');
 END $$;
 COMMENT ON FUNCTION raxx_detect.slice_end(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
-'Up to where a run may judge at once: as_of, or, for a rule with a baseline, just before the next baseline takes over that is learnt from rows not judged yet. What is more than 400 days old is judged by thresholds, at once.';
+'Up to where a run may judge at once: as_of, or a month of rows; for a rule with a baseline, just before the next baseline takes over that is learnt from rows not judged yet. What is more than 400 days old is judged by thresholds, at once.';
+
+CREATE FUNCTION raxx_detect.judge_newest(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
+    INOUT result raxx_detect.rule_run)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    newest timestamptz := raxx_detect.judged_from(rule, binding, as_of - interval '1 minute');
+    candidates raxx_detect.candidate[];
+    recorded record;
+BEGIN
+    IF rule.baseline_window IS NOT NULL THEN
+        PERFORM raxx_detect.keep_baseline(rule, binding, raxx_detect.judging_day(rule, binding, as_of));
+    END IF;
+    EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c',
+        (SELECT m.evaluator FROM raxx_detect.methods m WHERE m.method = rule.method)::regproc)
+    INTO candidates USING rule, binding, newest, as_of;
+    -- As at a first look: what else is found there is the business of whoever comes by with the history.
+    recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), newest, as_of, true, false);
+    result.findings_new := result.findings_new + recorded.added;
+    result.findings_updated := result.findings_updated + recorded.changed;
+END $$;
+COMMENT ON FUNCTION raxx_detect.judge_newest(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
+'Judges the last minute before as_of ahead of the history before it, by the days before as they are now, and adds to the result. The coverage stays: when the history is judged, so is this minute, once more.';
+
+CREATE FUNCTION raxx_detect.history_limit() RETURNS interval
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN nullif(current_setting('raxx_detect.history_limit')::interval, '0');
+END $$;
+COMMENT ON FUNCTION raxx_detect.history_limit() IS 'The setting raxx_detect.history_limit: after how long a run of a rule leaves the rest of the history to the next; NULL: never.';
 
 CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
     INOUT result raxx_detect.rule_run)
@@ -192,6 +234,7 @@ DECLARE
     upto timestamptz;
     -- Asked before anything is read: what ends after that is seen, or has its beginning counted.
     settles_to timestamptz := (SELECT h.settles_to FROM raxx_detect.horizon() h);
+    stops timestamptz := clock_timestamp() + raxx_detect.history_limit();
     before record := raxx_detect.reading();
     after record;
 BEGIN
@@ -212,11 +255,16 @@ BEGIN
     LOOP
         upto := raxx_detect.slice_end(rule, binding, upto, as_of);
         result := raxx_detect.judge_slice(rule, binding, upto, settles_to, result);
-        EXIT WHEN upto >= as_of;
+        EXIT WHEN upto >= as_of OR clock_timestamp() > stops;
     END LOOP;
+    IF upto < as_of THEN
+        result := raxx_detect.judge_newest(rule, binding, as_of, result);
+        result.detail := concat_ws('; ', result.detail,
+            format('%s is judged up to %s, and its newest minute; the next runs judge the rest', binding.source, upto));
+    END IF;
     UPDATE raxx_detect.coverage c
-    SET quiet = q.quiet, by_the_clock = raxx_detect.is_judged_by_the_clock(rule), judged_with = raxx_detect.configuration()
-    FROM (SELECT raxx_detect.quiet_stretch(rule, binding, as_of) AS quiet) q
+    SET quiet = CASE WHEN upto < as_of THEN 'empty' ELSE raxx_detect.quiet_stretch(rule, binding, as_of) END,
+        by_the_clock = raxx_detect.is_judged_by_the_clock(rule), judged_with = raxx_detect.configuration()
     WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
 
     after := raxx_detect.reading();
@@ -227,7 +275,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, slice by slice: as if there had been a run just before each baseline took over.';
+'Judges what is new in one source of a rule, slice by slice, the oldest first: as if there had been a run just before each baseline took over. What raxx_detect.history_limit leaves to the next runs, the detail says.';
 
 CREATE FUNCTION raxx_detect.source_trouble(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -372,16 +420,17 @@ COMMENT ON FUNCTION raxx_detect.run(text, timestamptz) IS
 CREATE FUNCTION raxx_detect.run_all(as_of timestamptz DEFAULT now()) RETURNS SETOF raxx_detect.rule_run
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    rule raxx_detect.rules;
     quiet text[];
+    r record;
 BEGIN
     PERFORM raxx_detect.check_as_of(as_of);
     quiet := raxx_detect.quiet_rules(as_of);
-    FOR rule IN SELECT r.* FROM raxx_detect.rules r ORDER BY r.number NULLS LAST, r.rule_id LOOP
-        IF rule.rule_id = ANY (quiet) THEN
-            RETURN NEXT raxx_detect.quiet_run(rule, as_of);
+    FOR r IN SELECT x AS rule, x.rule_id, (SELECT min(c.settled) FROM raxx_detect.coverage c WHERE c.rule_id = x.rule_id) AS settled
+             FROM raxx_detect.rules x ORDER BY x.number NULLS LAST, x.rule_id LOOP
+        IF r.rule_id = ANY (quiet) THEN
+            RETURN NEXT raxx_detect.quiet_run(r.rule, r.settled, as_of);
         ELSE
-            RETURN NEXT raxx_detect.run_rule(rule.rule_id, as_of);
+            RETURN NEXT raxx_detect.run_rule(r.rule_id, as_of);
         END IF;
     END LOOP;
     UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1,

@@ -125,17 +125,17 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.quiet_rules(timestamptz) IS
 'The rules that have nothing to judge up to as_of: what was found cannot have changed by itself, and no row has come that is not settled.';
 
-CREATE FUNCTION raxx_detect.quiet_run(rule raxx_detect.rules, as_of timestamptz) RETURNS raxx_detect.rule_run
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION raxx_detect.quiet_run(rule raxx_detect.rules, settled timestamptz, as_of timestamptz) RETURNS raxx_detect.rule_run
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF rule.state IN ('live', 'placeholder') THEN
-        RETURN (rule.rule_id, rule.state, 'ok', 0, 0, 0,
-            (SELECT tstzrange(min(c.settled), as_of, '(]') FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id), interval '0', NULL)::raxx_detect.rule_run;
+        RETURN (rule.rule_id, rule.state, 'ok', 0, 0, 0, tstzrange(settled, as_of, '(]'), interval '0', NULL)::raxx_detect.rule_run;
     END IF;
     RETURN (rule.rule_id, rule.state, CASE rule.state WHEN 'dormant' THEN 'dormant' ELSE 'skipped' END, 0, 0, 0, NULL, interval '0',
         rule.state_reason)::raxx_detect.rule_run;
 END $$;
-COMMENT ON FUNCTION raxx_detect.quiet_run(raxx_detect.rules, timestamptz) IS 'What a run says of a rule that has nothing to judge.';
+COMMENT ON FUNCTION raxx_detect.quiet_run(raxx_detect.rules, timestamptz, timestamptz) IS
+'What a run says of a rule that has nothing to judge, and was settled so far.';
 
 -- Up to where each source has been judged, quiet runs included.
 CREATE VIEW raxx_detect.judged AS
