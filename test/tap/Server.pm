@@ -98,7 +98,7 @@ sub what_is_left
 	return $node->safe_psql($database, <<'END');
 SELECT 'finding', to_jsonb(f) - '{finding_id,detected_at,updated_at}'::text[] FROM raxx_detect.detection_findings f
 ORDER BY f.rule_id, f.entity, f.episode;
-SELECT 'coverage', to_jsonb(c) FROM raxx_detect.coverage c ORDER BY c.rule_id, c.source;
+SELECT 'coverage', to_jsonb(c) - 'judged_with' FROM raxx_detect.coverage c ORDER BY c.rule_id, c.source;
 SELECT 'run', to_jsonb(r) - '{run_id,started_at,elapsed}'::text[] FROM raxx_detect.rule_runs r ORDER BY r.rule_id, r.run_id;
 SELECT 'state', r.rule_id, r.state, r.state_reason FROM raxx_detect.rules r ORDER BY r.rule_id;
 SELECT 'change', c.rule_id, c.from_state, c.to_state FROM raxx_detect.rule_state_changes c ORDER BY c.rule_id, c.change_id;
