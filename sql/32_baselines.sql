@@ -119,7 +119,7 @@ COMMENT ON FUNCTION raxx_detect.baseline_is_ready(raxx_detect.rules, text, date)
 CREATE FUNCTION raxx_detect.first_usable_event(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    event_time name := coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
+    event_time name := raxx_detect.time_column(binding);
     needed text;
     result timestamptz;
 BEGIN

@@ -138,7 +138,7 @@ BEGIN
     EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', method.evaluator::regproc)
     INTO candidates USING rule, binding, exact_from, as_of;
     -- A source without a single event allows no verdict: it closes nothing, and nothing of it is settled.
-    IF raxx_detect.last_event(binding, as_of) IS NULL THEN
+    IF NOT raxx_detect.has_events(binding, as_of) THEN
         UPDATE raxx_detect.detection_findings f SET condition = 'no_data', updated_at = now()
         WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing';
         RETURN;
@@ -280,12 +280,16 @@ COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.s
 CREATE FUNCTION raxx_detect.source_trouble(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    last_event timestamptz := raxx_detect.last_event(binding, as_of);
+    last_event timestamptz;
     expected interval := (SELECT k.expected_every FROM raxx_detect.source_kinds k WHERE k.source = binding.source);
 BEGIN
-    IF last_event IS NULL THEN
+    IF NOT raxx_detect.has_events(binding, as_of) THEN
         RETURN format('%s has no rows', binding.source);
-    ELSIF last_event < as_of - expected THEN
+    ELSIF expected IS NULL THEN
+        RETURN NULL;
+    END IF;
+    last_event := raxx_detect.last_event(binding, as_of);
+    IF last_event < as_of - expected THEN
         RETURN format('%s has been silent since %s; it should have an event every %s', binding.source, last_event, expected);
     END IF;
     RETURN NULL;

@@ -72,6 +72,7 @@ RETURNS tstzrange LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     grid record := raxx_detect.grid_instants(rule, as_of);
+    expected interval := (SELECT k.expected_every FROM raxx_detect.source_kinds k WHERE k.source = binding.source);
     until timestamptz := 'infinity';
 BEGIN
     -- What fires is looked at until it ends, and what could not be judged until it can.
@@ -90,8 +91,9 @@ BEGIN
     IF binding.relation = 'raxx_detect.statement_samples'::regclass THEN
         until := least(until, as_of + (rule.params ->> 'sample_every')::interval * 0.9);
     END IF;
-    until := least(until, raxx_detect.last_event(binding, as_of)
-        + (SELECT k.expected_every FROM raxx_detect.source_kinds k WHERE k.source = binding.source));
+    IF expected IS NOT NULL THEN
+        until := least(until, raxx_detect.last_event(binding, as_of) + expected);
+    END IF;
     RETURN CASE WHEN until > as_of THEN tstzrange(as_of, until) ELSE 'empty' END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.quiet_stretch(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
@@ -108,8 +110,7 @@ BEGIN
         WHERE CASE
             WHEN r.state IN ('live', 'placeholder') THEN
                 (SELECT bool_and(c.quiet @> as_of AND c.judged_with = configuration AND c.looked_to <= as_of
-                            AND (c.by_the_clock OR NOT raxx_detect.has_rows(b.relation, (coalesce(b.columns ->> 'event_time', b.columns ->> 'sample_time'))::name,
-                                                                            c.settled, as_of)))
+                            AND (c.by_the_clock OR NOT raxx_detect.has_rows(b.relation, raxx_detect.time_column(b), c.settled, as_of)))
                  FROM raxx_detect.source_bindings b
                  LEFT JOIN raxx_detect.coverage c ON c.rule_id = r.rule_id AND c.source = b.source
                  WHERE b.source = ANY (CASE r.method WHEN 'unmatched' THEN r.sources[1:1] ELSE r.sources END))
