@@ -67,7 +67,8 @@ BEGIN
     -- it fills was looked at. That is no late row but a change of history, and a finding is the evidence of it.
     RETURN rule.method = 'gap' AND NOT EXISTS (
         SELECT FROM raxx_detect.detection_findings f
-        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from);
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from
+          AND NOT f.evidence -> 'conditions' ? 'rows_gone');
 END $$;
 COMMENT ON FUNCTION raxx_detect.only_late_rows(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
 'Whether a finding that the rows no longer show can be explained by rows that came late, within the lateness. Late rows only add: they fill gaps, but never undo a burst.';
@@ -88,7 +89,7 @@ COMMENT ON FUNCTION raxx_detect.baseline_reach(raxx_detect.rules) IS
 'How much older than what is judged the baselines may have to be that are needed: whoever judges days looks again at the one that is in force, and at its hours.';
 
 CREATE FUNCTION raxx_detect.judge_slice(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
-    INOUT result raxx_detect.rule_run)
+    INOUT result raxx_detect.rule_run, settled_before timestamptz DEFAULT NULL)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -123,11 +124,12 @@ BEGIN
     -- A source without a single event allows no verdict: it closes nothing, and nothing of it is settled.
     IF raxx_detect.last_event(binding, as_of) IS NULL THEN
         UPDATE raxx_detect.detection_findings f SET condition = 'no_data', updated_at = now()
-        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing';
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing'
+          AND NOT f.evidence -> 'conditions' ? 'rows_gone';
         RETURN;
     END IF;
     recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of,
-        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, exact_from));
+        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, coalesce(settled_before, exact_from)), settled_before);
 
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
     VALUES (rule.rule_id, binding.source,
@@ -142,8 +144,8 @@ BEGIN
             format('withdrew %s findings that the rows of %s no longer show', recorded.withdrawn, binding.source));
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result.';
+COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run, timestamptz) IS
+'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result. settled_before: as for raxx_detect.record_findings.';
 
 CREATE FUNCTION raxx_detect.slice_end(rule raxx_detect.rules, binding raxx_detect.source_bindings, looked_to timestamptz,
     as_of timestamptz) RETURNS timestamptz
@@ -173,7 +175,7 @@ COMMENT ON FUNCTION raxx_detect.slice_end(raxx_detect.rules, raxx_detect.source_
 'Up to where a run may judge at once: as_of, or, for a rule with a baseline, just before the next baseline takes over that is learnt from rows not judged yet. What is more than 400 days old is judged by thresholds, at once.';
 
 CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
-    INOUT result raxx_detect.rule_run)
+    INOUT result raxx_detect.rule_run, settled_before timestamptz DEFAULT NULL)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -199,7 +201,7 @@ BEGIN
     upto := known.looked_to;
     LOOP
         upto := raxx_detect.slice_end(rule, binding, upto, as_of);
-        result := raxx_detect.judge_slice(rule, binding, upto, result);
+        result := raxx_detect.judge_slice(rule, binding, upto, result, settled_before);
         EXIT WHEN upto >= as_of;
     END LOOP;
 
@@ -210,8 +212,8 @@ BEGIN
             format('ignored %s rows of %s with a NULL entity or value', after.null_rows - before.null_rows, binding.source));
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, slice by slice: as if there had been a run just before each baseline took over.';
+COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run, timestamptz) IS
+'Judges what is new in one source of a rule, slice by slice: as if there had been a run just before each baseline took over. settled_before: as for raxx_detect.record_findings.';
 
 CREATE FUNCTION raxx_detect.source_trouble(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -359,6 +361,7 @@ DECLARE
     id text;
 BEGIN
     PERFORM raxx_detect.check_as_of(as_of);
+    PERFORM raxx_detect.sweep_when_due(as_of);
     FOR id IN SELECT r.rule_id FROM raxx_detect.rules r ORDER BY r.number NULLS LAST, r.rule_id LOOP
         RETURN NEXT raxx_detect.run_rule(id, as_of);
     END LOOP;
