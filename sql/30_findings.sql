@@ -194,7 +194,7 @@ BEGIN
     END IF;
     FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
                WHERE f.rule_id = rule.rule_id AND f.source = source AND f.finding_id <> ALL (seen)
-                 AND f.episode && tstzrange(exact_from, as_of, '(]') AND NOT f.evidence -> 'conditions' ? 'rows_gone' LOOP
+                 AND f.episode && tstzrange(exact_from, as_of, '(]') AND NOT f.evidence @> '{"conditions": ["rows_gone"]}' LOOP
         -- What a baseline found stays found when the baseline is another one by now; silences and verdicts are looked at anew.
         CONTINUE WHEN lower(old.episode) < settled_before AND old.fired_by = 'baseline' AND rule.method <> 'gap' AND NOT old.evidence ? 'verdict_at';
         -- A verdict on what was then the past changes when rows of that past come late: an average, a share, a mix.

@@ -68,7 +68,7 @@ BEGIN
     RETURN rule.method = 'gap' AND NOT EXISTS (
         SELECT FROM raxx_detect.detection_findings f
         WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from
-          AND NOT f.evidence -> 'conditions' ? 'rows_gone');
+          AND NOT f.evidence @> '{"conditions": ["rows_gone"]}');
 END $$;
 COMMENT ON FUNCTION raxx_detect.only_late_rows(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
 'Whether a finding that the rows no longer show can be explained by rows that came late, within the lateness. Late rows only add: they fill gaps, but never undo a burst.';
@@ -125,7 +125,7 @@ BEGIN
     IF raxx_detect.last_event(binding, as_of) IS NULL THEN
         UPDATE raxx_detect.detection_findings f SET condition = 'no_data', updated_at = now()
         WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing'
-          AND NOT f.evidence -> 'conditions' ? 'rows_gone';
+          AND NOT f.evidence @> '{"conditions": ["rows_gone"]}';
         RETURN;
     END IF;
     recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of,

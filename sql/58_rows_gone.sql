@@ -15,7 +15,7 @@ CREATE FUNCTION raxx_detect.has_open_rows_gone(source text, instant timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (SELECT FROM raxx_detect.detection_findings f
                    WHERE f.rule_id = 'data_audit_log_gap_window' AND f.source = has_open_rows_gone.source AND f.triage <> 'closed'
-                     AND f.evidence -> 'conditions' ? 'rows_gone' AND f.episode @> instant)
+                     AND f.evidence @> '{"conditions": ["rows_gone"]}' AND f.episode @> instant)
 $$;
 COMMENT ON FUNCTION raxx_detect.has_open_rows_gone(text, timestamptz) IS 'Whether there is a finding about rows that went from this hour of a source which nobody has closed.';
 
@@ -26,7 +26,7 @@ DECLARE
     missing bigint; had bigint; has bigint; number bigint; hourly jsonb;
     closed bigint := (SELECT max(f.finding_id) FROM raxx_detect.detection_findings f
                       WHERE f.rule_id = 'data_audit_log_gap_window' AND f.source = source AND f.triage = 'closed'
-                        AND f.evidence -> 'conditions' ? 'rows_gone' AND f.episode && hours);
+                        AND f.evidence @> '{"conditions": ["rows_gone"]}' AND f.episode && hours);
     called text := (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = source);
     result raxx_detect.candidate;
 BEGIN
@@ -66,7 +66,7 @@ DECLARE
 BEGIN
     added := 0; changed := 0;
     SELECT f.* INTO kept FROM raxx_detect.detection_findings f
-    WHERE f.rule_id = rule.rule_id AND f.source = source AND f.evidence -> 'conditions' ? 'rows_gone' AND f.triage <> 'closed' AND f.episode <@ hours
+    WHERE f.rule_id = rule.rule_id AND f.source = source AND f.evidence @> '{"conditions": ["rows_gone"]}' AND f.triage <> 'closed' AND f.episode <@ hours
     ORDER BY lower(f.episode), f.finding_id LIMIT 1;
     IF kept.finding_id IS NULL THEN
         INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode, observed, threshold, unit,
@@ -78,7 +78,7 @@ BEGIN
         RETURN;
     END IF;
     DELETE FROM raxx_detect.detection_findings f
-    WHERE f.rule_id = rule.rule_id AND f.source = source AND f.evidence -> 'conditions' ? 'rows_gone' AND f.triage <> 'closed' AND f.episode <@ hours
+    WHERE f.rule_id = rule.rule_id AND f.source = source AND f.evidence @> '{"conditions": ["rows_gone"]}' AND f.triage <> 'closed' AND f.episode <@ hours
       AND f.finding_id <> kept.finding_id;
     GET DIAGNOSTICS merged = ROW_COUNT;
     IF merged = 0 AND (kept.episode, kept.entity, kept.evidence) IS NOT DISTINCT FROM (c.episode, c.entity, c.evidence) THEN
@@ -117,7 +117,7 @@ BEGIN
             SELECT tstzrange(min(l.hour), max(l.hour) + interval '1 hour') AS hours FROM losses l WHERE l.gone > 0 GROUP BY l.stretch
             UNION ALL
             SELECT f.episode FROM raxx_detect.detection_findings f
-            WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.evidence -> 'conditions' ? 'rows_gone' AND f.triage <> 'closed'
+            WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.evidence @> '{"conditions": ["rows_gone"]}' AND f.triage <> 'closed'
         )
         SELECT u.hours FROM (SELECT range_agg(s.hours) AS together FROM stretches s) t CROSS JOIN LATERAL unnest(t.together) u(hours)
         WHERE EXISTS (SELECT FROM unnest(changes) c WHERE c.hour <@ u.hours) ORDER BY u.hours
