@@ -248,6 +248,9 @@ BEGIN
     WHERE d.source = source AND b.source = source AND (b.relation, b.columns) IS DISTINCT FROM (relation, matched);
     DELETE FROM raxx_detect.baseline_starts s USING raxx_detect.source_bindings b
     WHERE s.source = source AND b.source = source AND (b.relation, b.columns) IS DISTINCT FROM (relation, matched);
+    IF EXISTS (SELECT FROM raxx_detect.source_bindings b WHERE b.source = source AND (b.relation, b.columns) IS DISTINCT FROM (relation, matched)) THEN
+        PERFORM raxx_detect.forget_counts(source);
+    END IF;
     INSERT INTO raxx_detect.source_bindings AS b (source, relation, columns, lateness, judge_from)
     VALUES (source, relation, matched, lateness, judge_from)
     ON CONFLICT ON CONSTRAINT source_bindings_pkey DO UPDATE
@@ -265,6 +268,7 @@ BEGIN
     DELETE FROM raxx_detect.coverage c WHERE c.source = unbind_source.source;
     DELETE FROM raxx_detect.baseline_days d WHERE d.source = unbind_source.source;
     DELETE FROM raxx_detect.baseline_starts s WHERE s.source = unbind_source.source;
+    PERFORM raxx_detect.forget_counts(source);
     DELETE FROM raxx_detect.source_bindings b WHERE b.source = unbind_source.source;
     RETURN FOUND;
 END $$;

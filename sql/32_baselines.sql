@@ -183,6 +183,7 @@ BEGIN
     FROM raxx_detect.detection_findings f
     CROSS JOIN LATERAL (SELECT raxx_detect.rows_from(rule, f.episode, f.evidence -> 'conditions')) w(rows_from)
     WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
+      AND NOT f.evidence @> '{"conditions": ["rows_gone"]}'  -- the gap that they leave is a finding itself, if it is one
       AND f.episode && tstzrange(lower($3), upper($3) + greatest(interval '2 days', (rule.params ->> 'window')::interval))
       AND tstzrange(w.rows_from, upper(f.episode)) && $3
       -- What begins once the baseline has taken over was judged by it, and does not change it.

@@ -77,7 +77,8 @@ BEGIN
     -- it fills was looked at. That is no late row but a change of history, and a finding is the evidence of it.
     RETURN rule.method = 'gap' AND NOT EXISTS (
         SELECT FROM raxx_detect.detection_findings f
-        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from);
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from
+          AND NOT f.evidence @> '{"conditions": ["rows_gone"]}');
 END $$;
 COMMENT ON FUNCTION raxx_detect.only_late_rows(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
 'Whether a finding that the rows no longer show can be explained by rows that came late, within the lateness. Late rows only add: they fill gaps, but never undo a burst.';
@@ -106,7 +107,7 @@ COMMENT ON FUNCTION raxx_detect.judged_from(raxx_detect.rules, raxx_detect.sourc
 'From when on an evaluation finds the truth, if everything up to settled is: from there, or, since a gap begins with a row, from the last one that is settled.';
 
 CREATE FUNCTION raxx_detect.judge_slice(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
-    settles_to timestamptz, INOUT result raxx_detect.rule_run)
+    settles_to timestamptz, INOUT result raxx_detect.rule_run, settled_before timestamptz DEFAULT NULL)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -140,11 +141,12 @@ BEGIN
     -- A source without a single event allows no verdict: it closes nothing, and nothing of it is settled.
     IF NOT raxx_detect.has_events(binding, as_of) THEN
         UPDATE raxx_detect.detection_findings f SET condition = 'no_data', updated_at = now()
-        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing';
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing'
+          AND NOT f.evidence @> '{"conditions": ["rows_gone"]}';
         RETURN;
     END IF;
     recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of,
-        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, exact_from));
+        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, coalesce(settled_before, exact_from)), settled_before);
 
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
     VALUES (rule.rule_id, binding.source,
@@ -159,8 +161,8 @@ BEGIN
             format('withdrew %s findings that the rows of %s no longer show', recorded.withdrawn, binding.source));
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result. settles_to: the horizon from before anything was read.';
+COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, raxx_detect.rule_run, timestamptz) IS
+'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result. settles_to: the horizon from before anything was read; settled_before: as for raxx_detect.record_findings.';
 
 CREATE FUNCTION raxx_detect.slice_end(rule raxx_detect.rules, binding raxx_detect.source_bindings, looked_to timestamptz,
     as_of timestamptz) RETURNS timestamptz
@@ -225,7 +227,7 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.history_limit() IS 'The setting raxx_detect.history_limit: after how long a run of a rule leaves the rest of the history to the next; NULL: never.';
 
 CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
-    INOUT result raxx_detect.rule_run)
+    INOUT result raxx_detect.rule_run, settled_before timestamptz DEFAULT NULL)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -234,7 +236,7 @@ DECLARE
     upto timestamptz;
     -- Asked before anything is read: what ends after that is seen, or has its beginning counted.
     settles_to timestamptz := (SELECT h.settles_to FROM raxx_detect.horizon() h);
-    stops timestamptz := clock_timestamp() + raxx_detect.history_limit();
+    stops timestamptz := CASE WHEN settled_before IS NULL THEN clock_timestamp() + raxx_detect.history_limit() END;
     before record := raxx_detect.reading();
     after record;
 BEGIN
@@ -254,7 +256,7 @@ BEGIN
     upto := known.looked_to;
     LOOP
         upto := raxx_detect.slice_end(rule, binding, upto, as_of);
-        result := raxx_detect.judge_slice(rule, binding, upto, settles_to, result);
+        result := raxx_detect.judge_slice(rule, binding, upto, settles_to, result, settled_before);
         EXIT WHEN upto >= as_of OR clock_timestamp() > stops;
     END LOOP;
     IF upto < as_of THEN
@@ -274,8 +276,8 @@ BEGIN
             format('ignored %s rows of %s with a NULL entity or value', after.null_rows - before.null_rows, binding.source));
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, slice by slice, the oldest first: as if there had been a run just before each baseline took over. What raxx_detect.history_limit leaves to the next runs, the detail says.';
+COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run, timestamptz) IS
+'Judges what is new in one source of a rule, slice by slice, the oldest first: as if there had been a run just before each baseline took over. What raxx_detect.history_limit leaves to the next runs, the detail says. settled_before: as for raxx_detect.record_findings; what was settled once is judged again whole.';
 
 CREATE FUNCTION raxx_detect.source_trouble(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -428,6 +430,7 @@ DECLARE
     r record;
 BEGIN
     PERFORM raxx_detect.check_as_of(as_of);
+    PERFORM raxx_detect.sweep_when_due(as_of);
     quiet := raxx_detect.quiet_rules(as_of);
     FOR r IN SELECT x AS rule, x.rule_id, (SELECT min(c.settled) FROM raxx_detect.coverage c WHERE c.rule_id = x.rule_id) AS settled
              FROM raxx_detect.rules x ORDER BY x.number NULLS LAST, x.rule_id LOOP

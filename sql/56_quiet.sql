@@ -77,7 +77,7 @@ DECLARE
 BEGIN
     -- What fires is looked at until it ends, and what could not be judged until it can.
     IF EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.source = binding.source
-                   AND f.condition <> 'cleared' AND f.triage <> 'closed') THEN
+                   AND f.condition <> 'cleared' AND f.triage <> 'closed' AND NOT f.evidence @> '{"conditions": ["rows_gone"]}') THEN
         RETURN 'empty';
     END IF;
     IF rule.baseline_window IS NOT NULL OR rule.params ? 'activate_above' THEN
