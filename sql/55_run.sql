@@ -280,8 +280,7 @@ DECLARE
     last raxx_detect.rule_runs;
 BEGIN
     SELECT r.* INTO last FROM raxx_detect.rule_runs r WHERE r.rule_id = result.rule_id ORDER BY r.run_id DESC LIMIT 1;
-    IF (last.state, last.outcome, last.detail) IS NOT DISTINCT FROM (result.state, result.outcome, result.detail)
-       AND result.findings_new = 0 AND result.findings_updated = 0 THEN
+    IF NOT raxx_detect.is_news(last, result) THEN
         RETURN;
     END IF;
     INSERT INTO raxx_detect.rule_runs (started_at, as_of, rule_id, state, outcome, findings_new, findings_updated, rows_read,
@@ -362,6 +361,7 @@ BEGIN
     FOR id IN SELECT r.rule_id FROM raxx_detect.rules r ORDER BY r.number NULLS LAST, r.rule_id LOOP
         RETURN NEXT raxx_detect.run_rule(id, as_of);
     END LOOP;
+    PERFORM raxx_detect.note_run((SELECT h.settles_to FROM raxx_detect.horizon() h));
     UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1
     WHERE h.only_row IN (SELECT k.only_row FROM raxx_detect.heartbeat k FOR NO KEY UPDATE SKIP LOCKED);
 END $$;
