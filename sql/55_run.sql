@@ -350,8 +350,7 @@ DECLARE
     last raxx_detect.rule_runs;
 BEGIN
     SELECT r.* INTO last FROM raxx_detect.rule_runs r WHERE r.rule_id = result.rule_id ORDER BY r.run_id DESC LIMIT 1;
-    IF (last.state, last.outcome, last.detail) IS NOT DISTINCT FROM (result.state, result.outcome, result.detail)
-       AND result.findings_new = 0 AND result.findings_updated = 0 THEN
+    IF NOT raxx_detect.is_news(last, result) THEN
         RETURN;
     END IF;
     INSERT INTO raxx_detect.rule_runs (started_at, as_of, rule_id, state, outcome, findings_new, findings_updated, rows_read,
@@ -440,6 +439,7 @@ BEGIN
             RETURN NEXT raxx_detect.run_rule(r.rule_id, as_of);
         END IF;
     END LOOP;
+    PERFORM raxx_detect.note_run((SELECT h.settles_to FROM raxx_detect.horizon() h));
     UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1,
         quiet_rules = quiet, configuration = raxx_detect.configuration()
     WHERE h.only_row IN (SELECT k.only_row FROM raxx_detect.heartbeat k FOR NO KEY UPDATE SKIP LOCKED);

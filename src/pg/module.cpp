@@ -1,6 +1,7 @@
 // What happens when the server loads the module.
 #include "pg/evaluate.h"
 #include "pg/pg.h"
+#include "pg/records.h"
 #include "pg/source_query.h"
 
 extern "C" {
@@ -10,6 +11,7 @@ __attribute__((visibility("default"))) void _PG_init(void);
 
 void _PG_init(void) {
     raxx::define_evaluate_settings();
+    raxx::define_record_settings();
     raxx::watch_source_relations();
     MarkGUCPrefixReserved("raxx_detect");
 }
