@@ -43,7 +43,7 @@ ifneq ($(shell command -v $(PG_CONFIG) 2>/dev/null),)
 
 MODULE_big := raxx_detect
 CORE_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/core/*.cpp)))
-PG_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/pg/*.cpp)))
+PG_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/pg/*.cpp src/pg/worker/*.cpp)))
 OBJS := $(CORE_OBJS) $(PG_OBJS)
 DATA_built := $(EXTENSION)--$(EXTVERSION).sql
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -63,7 +63,7 @@ $(CORE_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS) -fvisibility=hidden
 $(PG_OBJS): override CPPFLAGS := -Isrc $(patsubst -I/%,-isystem /%,$(filter-out -I. -I./,$(CPPFLAGS)))
 $(PG_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS) -nostdinc++ -fno-exceptions -fno-rtti -Wno-register
 $(CORE_OBJS): Makefile src/boundary.h $(wildcard src/core/*.h)
-$(PG_OBJS): Makefile src/boundary.h $(wildcard src/pg/*.h)
+$(PG_OBJS): Makefile src/boundary.h $(wildcard src/pg/*.h src/pg/worker/*.h)
 
 # The install script is made of the modules in sql/, in the order of their names, and of the fixtures.
 $(EXTENSION)--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) $(wildcard fixtures/*/*.json) tools/install-script
