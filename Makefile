@@ -1,6 +1,6 @@
 # raxx_detect: what goes into the server (PGXS), and the commands a user types. `make help` lists them.
 #
-# demo, test, bench and deps work on a machine without pg_config, since they are what brings it: they install what is
+# demo, test, bench, soak and deps work on a machine without pg_config, since they are what brings it: they install what is
 # missing and call make again.
 
 .DEFAULT_GOAL := all
@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test bench simulate rule-pages lint unit
+.PHONY: help deps demo test bench simulate soak rule-pages lint unit
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -30,6 +30,9 @@ rule-pages: deps
 #: make simulate       false alarms and what is found in a simulated year of each source, into docs/simulation.md (YEARS=1)
 simulate: deps
 	@test/simulation/run
+#: make soak           an hour of the background worker at one second, under load, into docs/soak.md (MINUTES=60)
+soak: deps
+	@test/soak/run
 #: make lint           clang-tidy and clang-format
 lint:
 	@tools/deps --lint
