@@ -22,6 +22,7 @@ namespace {
 constexpr char kRun[] = "SELECT r.outcome FROM raxx_detect.run_all() r";
 
 Start start = {};
+NameData name = {};
 // How it went, for whoever looks after the end, be that a proc_exit in the middle of things.
 Outcome outcome = {Result::died, 0};
 
@@ -38,6 +39,7 @@ bool claim_slot() {
     if (mine) {
         slot->state = State::running;
         slot->pid = MyProcPid;
+        name = slot->name;
     }
     LWLockRelease(shared_lock());
     return mine;
@@ -85,6 +87,10 @@ Outcome run_rules() {
     return errors == 0 ? Outcome{Result::ok, 0} : Outcome{Result::rule_errors, errors};
 }
 
+void say_where([[maybe_unused]] void* argument) {
+    errcontext("raxx_detect worker in database \"%s\"", NameStr(name));
+}
+
 Outcome transaction() {
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
@@ -110,6 +116,8 @@ Outcome transaction() {
 [[gnu::noinline]] Outcome guarded_transaction() {
     MemoryContext memory = CurrentMemoryContext;
     Outcome said = {Result::died, 0};
+    ErrorContextCallback context = {error_context_stack, say_where, nullptr};
+    error_context_stack = &context;
     PG_TRY();
     { said = transaction(); }
     PG_CATCH();
@@ -125,6 +133,7 @@ Outcome transaction() {
         RESUME_INTERRUPTS();
     }
     PG_END_TRY();
+    error_context_stack = context.previous;
     return said;
 }
 

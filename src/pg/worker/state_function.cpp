@@ -35,7 +35,7 @@ const char* result_words(Outcome outcome) {
         case Result::ok:
             return "ok";
         case Result::rule_errors:
-            return psprintf("error in %d rules", outcome.detail);
+            return psprintf("error in %d rule%s", outcome.detail, outcome.detail == 1 ? "" : "s");
         case Result::failed:
             return psprintf("failed with SQLSTATE %s", unpack_sql_state(outcome.detail));
         case Result::died:
