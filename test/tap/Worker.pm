@@ -60,7 +60,7 @@ sub configure
 	return;
 }
 
-# A column, or an expression of columns, of worker_state() of a database; undef when it has no row.
+# A column, or an expression of columns, of a database's row of worker_state(); undef when it has no row.
 sub state_of
 {
 	my ($node, $database, $column) = @_;
@@ -111,10 +111,20 @@ END
 	return;
 }
 
+# Ends that. A worker that is there holds locks, and the next one comes soon: so again until it is done.
 sub unhang
 {
 	my ($node, $database) = @_;
-	$node->safe_psql($database, "SELECT raxx_detect.unbind_source('rbac_denials'); DROP VIEW slow; DROP TABLE slow_rows");
+	wait_until("no run hangs in $database any more", sub {
+		$node->psql($database, <<'END', on_error_stop => 1, stderr => \my $ignored) == 0 });
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'raxx_detect worker';
+BEGIN;
+SET LOCAL lock_timeout = '200ms';
+SELECT raxx_detect.unbind_source('rbac_denials');
+DROP VIEW slow;
+DROP TABLE slow_rows;
+COMMIT;
+END
 	return;
 }
 

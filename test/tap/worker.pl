@@ -11,7 +11,6 @@ use Test::More;
 
 my $node = worker_server("raxx_detect.role = ''");
 # worker_state() is asked in database postgres, in which nothing runs.
-new_database($node, $_) foreach 'template_of_state';
 $node->safe_psql('postgres', 'SET client_min_messages = warning; CREATE EXTENSION raxx_detect CASCADE');
 runner_database($node, $_) foreach 'app', 'other';
 my $log_size;
@@ -67,8 +66,10 @@ refused('raxx_detect.role is not set', '55000', 'raxx_detect.role is not set\.')
 configure($node, role => 'nobody');
 refused('raxx_detect.role does not exist', '42704', 'raxx_detect.role is "nobody", and there is no such role\.');
 $node->safe_psql('postgres', 'CREATE ROLE nobody');
+$node->reload;
 refused('raxx_detect.role may not log in', '28000', 'raxx_detect.role is "nobody", which may not log in\.');
 $node->safe_psql('postgres', 'ALTER ROLE nobody LOGIN SUPERUSER');
+$node->reload;
 refused('raxx_detect.role is a superuser', '42501', 'raxx_detect.role is "nobody", which is a superuser\.');
 configure($node, allow_superuser => 'on');
 wait_for_run($node, 'app');

@@ -20,13 +20,14 @@ namespace raxx::worker {
 namespace {
 
 constexpr int kRestartAfter_s = 5;
+constexpr TimestampTz kRoomEvery = 5 * USECS_PER_SEC;  // how often a full server is asked
 
 BackgroundWorkerHandle* handles[kMostDatabases] = {};
 BackgroundWorkerHandle* survey = nullptr;
 TimestampTz survey_due = 0;
 TimestampTz surveyed_at = 0;  // the survey whose news is known
 TimestampTz server_full_until = 0;
-bool server_was_full = false;
+TimestampTz server_last_full = 0;  // the last time that it was; 0: it is not
 
 uint32 wait_event() {
 #if PG_VERSION_NUM >= 170000
@@ -53,16 +54,22 @@ BackgroundWorker description(const char* type, const char* function) {
 // ---- starting
 // ------------------------------------------------------------------------------------------------------
 
+// A server that is full by turns is full: it is over when nothing was refused for a while.
 void note_server_full(bool full, TimestampTz now) {
-    if (full) server_full_until = now + 5 * kPatience;
-    if (full && !server_was_full) {
-        ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                      errmsg("raxx_detect cannot start a worker: the server's background workers are all in use"),
-                      errdetail("It is tried again every 5 seconds."), errhint("Raise max_worker_processes.")));
-    } else if (!full && server_was_full) {
+    if (full) {
+        if (server_last_full == 0) {
+            ereport(LOG,
+                    (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                     errmsg("raxx_detect cannot start a worker: the server's background workers are all in use"),
+                     errdetail("It is tried again every 5 seconds, and whenever a worker of its own has ended."),
+                     errhint("Raise max_worker_processes.")));
+        }
+        server_last_full = now;
+        server_full_until = now + kRoomEvery;
+    } else if (server_last_full != 0 && now > server_last_full + 2 * kRoomEvery) {
         ereport(LOG, (errmsg("raxx_detect can start workers again")));
+        server_last_full = 0;
     }
-    server_was_full = full;
 }
 
 BackgroundWorkerHandle* register_worker(BackgroundWorker* worker, const Start& start, TimestampTz now) {
@@ -150,6 +157,7 @@ void reap(TimestampTz now) {
         if (!stopped) continue;
         pfree(handles[i]);
         handles[i] = nullptr;
+        server_full_until = 0;
     }
     if (survey != nullptr && has_stopped(survey)) {
         pfree(survey);

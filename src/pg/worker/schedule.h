@@ -9,7 +9,7 @@ namespace raxx::worker {
 constexpr TimestampTz kSurveyEvery = 10 * USECS_PER_SEC;      // and looks again at refused roles
 constexpr TimestampTz kLookAgain = 60 * USECS_PER_SEC;        // at a database without the extension
 constexpr TimestampTz kLongestBackOff = 300 * USECS_PER_SEC;  // unless the interval is longer
-constexpr TimestampTz kPatience = USECS_PER_SEC;              // with a database that is not free, or a full server
+constexpr TimestampTz kPatience = USECS_PER_SEC;              // with a database that is not free, and with a run
 
 // Gives each enabled database a slot with its settings, and frees those that no database needs any more.
 void synchronise(const Candidate* candidates, int count, TimestampTz now);
