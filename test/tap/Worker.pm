@@ -7,7 +7,7 @@ use warnings FATAL => 'all';
 use Exporter 'import';
 use Server;
 
-our @EXPORT = qw(worker_server runner_database enable configure state_of wait_for_state wait_for_run processes hang unhang);
+our @EXPORT = qw(worker_server runner_database enable disable configure state_of wait_for_state wait_for_run processes hang unhang);
 
 # A server with the module preloaded, and a role "runner"; the log tells SQLSTATE and the kind of process.
 sub worker_server
@@ -44,6 +44,14 @@ sub enable
 {
 	my ($node, @databases) = @_;
 	$node->safe_psql('postgres', "ALTER DATABASE $_ SET raxx_detect.enabled = on") foreach @databases;
+	$node->reload;
+	return;
+}
+
+sub disable
+{
+	my ($node, @databases) = @_;
+	$node->safe_psql('postgres', "ALTER DATABASE $_ RESET raxx_detect.enabled") foreach @databases;
 	$node->reload;
 	return;
 }
