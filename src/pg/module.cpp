@@ -3,6 +3,7 @@
 #include "pg/pg.h"
 #include "pg/records.h"
 #include "pg/source_query.h"
+#include "pg/worker/worker.h"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -13,5 +14,6 @@ void _PG_init(void) {
     raxx::define_evaluate_settings();
     raxx::define_record_settings();
     raxx::watch_source_relations();
+    raxx::worker::prepare();
     MarkGUCPrefixReserved("raxx_detect");
 }
