@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test bench simulate rule-pages lint unit
+.PHONY: help deps demo test bench simulate crash-matrix rule-pages lint unit
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -30,6 +30,9 @@ rule-pages: deps
 #: make simulate       false alarms and what is found in a simulated year of each source, into docs/simulation.md (YEARS=1)
 simulate: deps
 	@test/simulation/run
+#: make crash-matrix   a run killed at every point in every way, into docs/crash-matrix.md
+crash-matrix: deps
+	@tools/crash-matrix
 #: make lint           clang-tidy and clang-format
 lint:
 	@tools/deps --lint
