@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test bench simulate soak rule-pages lint unit
+.PHONY: help deps demo test bench simulate soak crash-matrix rule-pages lint unit
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -33,6 +33,9 @@ simulate: deps
 #: make soak           an hour of the background worker at one second, under load, into docs/soak.md (MINUTES=60)
 soak: deps
 	@test/soak/run
+#: make crash-matrix   a run killed at every point in every way, into docs/crash-matrix.md
+crash-matrix: deps
+	@tools/crash-matrix
 #: make lint           clang-tidy and clang-format
 lint:
 	@tools/deps --lint
