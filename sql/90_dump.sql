@@ -8,11 +8,16 @@
 --     state, and keeps all else, so that a dump of one version can be restored by a later one.
 --   * The only row of heartbeat and statement_scraper gives way while nothing has been written to it.
 -- "Gives way" is a trigger on INSERT, which a run never does to these tables; so it costs a run nothing, and it works under
--- COPY, --inserts, in any order of sections and in parallel. A row that has been used since CREATE EXTENSION does not give
+-- COPY and --inserts, in any order of sections and in parallel. A row that has been used since CREATE EXTENSION does not give
 -- way: a second restore, or one into a database at work, is a unique violation and changes nothing.
 --
+-- Foreign keys: those of ordinary tables are made after their rows are there; these are there before. A restore in one
+-- session loads the tables in the order of their keys. One with several jobs does not, and would fail, baselines being
+-- larger than the days that they refer to; so it loads these tables without asking, as it does all others (load_unchecked).
+--
 -- The alternatives: a condition that leaves out shipped rules would lose parameters and states; a table of its own for
--- what can change would turn rules into a view, or cost a join in each run.
+-- what can change would turn rules into a view, or cost a join in each run; without foreign keys, deletes would have to
+-- cascade by hand.
 
 -- ---- what somebody has changed ------------------------------------------------------------------------------------
 
@@ -85,9 +90,7 @@ DECLARE
     shipped raxx_detect.rules;
 BEGIN
     SELECT r.* INTO shipped FROM raxx_detect.rules r
-    WHERE r.rule_id = NEW.rule_id AND r.overrides = '{}' AND r.state IN ('dormant', 'subsumed') AND r.last_validated IS NULL
-      AND NOT EXISTS (SELECT FROM raxx_detect.coverage c WHERE c.rule_id = r.rule_id)
-      AND NOT EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.rule_id = r.rule_id);
+    WHERE r.rule_id = NEW.rule_id AND r.overrides = '{}' AND r.state IN ('dormant', 'subsumed') AND r.last_validated IS NULL;
     IF NOT FOUND THEN
         RETURN NEW;
     END IF;
@@ -95,7 +98,7 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION raxx_detect.restore_rule() IS
-'Trigger: turns the INSERT of a shipped rule into an update of the one that CREATE EXTENSION has made, as long as nothing was changed, judged or found of that.';
+'Trigger: turns the INSERT of a shipped rule into an update of the one that CREATE EXTENSION has made, as long as nobody has changed that and no run has made it active.';
 
 -- Whoever writes a rule of his own leaves overrides out, and has a unique violation if there is one of that name.
 CREATE TRIGGER restore_rule BEFORE INSERT ON raxx_detect.rules
@@ -118,6 +121,44 @@ COMMENT ON TRIGGER restore_only_row ON raxx_detect.heartbeat IS 'Lets a dump''s 
 CREATE TRIGGER restore_only_row BEFORE INSERT ON raxx_detect.statement_scraper
 FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_only_row('taken_at');
 COMMENT ON TRIGGER restore_only_row ON raxx_detect.statement_scraper IS 'Lets a dump''s row in.';
+
+-- ---- foreign keys during a restore in parallel -------------------------------------------------------------------
+
+CREATE FUNCTION raxx_detect.load_unchecked() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_WHEN = 'BEFORE' AND has_parameter_privilege('session_replication_role', 'SET') THEN
+        PERFORM set_config('raxx_restore.role_before', current_setting('session_replication_role'), true),
+                set_config('session_replication_role', 'replica', true);
+    ELSIF TG_WHEN = 'AFTER' AND current_setting('raxx_restore.role_before', true) <> '' THEN
+        PERFORM set_config('session_replication_role', current_setting('raxx_restore.role_before'), true),
+                set_config('raxx_restore.role_before', '', true);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.load_unchecked() IS
+'Trigger: lets pg_restore put rows into a table before those that they refer to are there. What a dump holds was checked when it was written. Does nothing for a role that may not set session_replication_role: it restores in one session.';
+
+-- Every script of pg_dump and every session of pg_restore has check_function_bodies off.
+DO $$
+DECLARE
+    referring regclass;
+    half text;
+BEGIN
+    FOR referring IN SELECT DISTINCT k.conrelid::regclass FROM pg_constraint k
+                     WHERE k.contype = 'f' AND k.connamespace = 'raxx_detect'::regnamespace ORDER BY 1 LOOP
+        FOREACH half IN ARRAY '{before,after}'::text[] LOOP
+            CONTINUE WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = referring AND t.tgname = 'load_unchecked_' || half);
+            EXECUTE format('CREATE TRIGGER load_unchecked_%1$s %1$s INSERT ON %2$s FOR EACH STATEMENT
+                            WHEN (current_setting(''check_function_bodies'') = ''off'') EXECUTE FUNCTION raxx_detect.load_unchecked()', half, referring);
+            EXECUTE format('ALTER TABLE %2$s ENABLE ALWAYS TRIGGER load_unchecked_%1$s', half, referring);
+            EXECUTE format('COMMENT ON TRIGGER load_unchecked_%1$s ON %2$s IS %3$L', half, referring,
+                           'For pg_restore: see raxx_detect.load_unchecked().');
+        END LOOP;
+    END LOOP;
+END $$;
+ALTER TABLE raxx_detect.rules ENABLE ALWAYS TRIGGER note_overrides;
+ALTER TABLE raxx_detect.rules ENABLE ALWAYS TRIGGER restore_rule;
 
 -- ---- what is shipped, and what is dumped --------------------------------------------------------------------------
 
