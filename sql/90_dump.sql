@@ -171,7 +171,9 @@ UPDATE raxx_detect.method_parameters SET shipped = true;
 UPDATE raxx_detect.free_mail_domains SET shipped = true;
 
 -- The state in which a rule comes is no change of it.
+-- Only at CREATE EXTENSION.
 DELETE FROM raxx_detect.rule_state_changes;
+-- Only at CREATE EXTENSION.
 ALTER TABLE raxx_detect.rule_state_changes ALTER COLUMN change_id RESTART;
 
 -- Every table and every sequence is dumped, those of later modules too; here is where not wholly.
