@@ -51,7 +51,10 @@ MODULE_big := raxx_detect
 CORE_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/core/*.cpp)))
 PG_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/pg/*.cpp src/pg/worker/*.cpp)))
 OBJS := $(CORE_OBJS) $(PG_OBJS)
-DATA_built := $(EXTENSION)--$(EXTVERSION).sql
+# Earlier versions have their install script in sql/updates, and what was written by hand beside it (sql/updates/README.md).
+RELEASED := $(filter-out $(EXTVERSION),$(foreach f,$(wildcard sql/updates/*.sql),$(if $(findstring --,$(f)),,$(patsubst sql/updates/%.sql,%,$(f)))))
+UPDATES := $(foreach v,$(RELEASED),$(EXTENSION)--$(v)--$(EXTVERSION).sql)
+DATA_built := $(EXTENSION)--$(EXTVERSION).sql $(UPDATES)
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS := --inputdir=test --load-extension=btree_gist --load-extension=raxx_detect
 EXTRA_CLEAN := build
@@ -74,6 +77,9 @@ $(PG_OBJS): Makefile src/boundary.h $(wildcard src/pg/*.h src/pg/worker/*.h)
 # The install script is made of the modules in sql/, in the order of their names, and of the fixtures.
 $(EXTENSION)--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) $(wildcard fixtures/*/*.json) tools/install-script
 	tools/install-script $(sort $(wildcard sql/*.sql)) > $@.tmp && mv $@.tmp $@
+
+$(UPDATES): $(EXTENSION)--%--$(EXTVERSION).sql: sql/updates/%.sql $(EXTENSION)--$(EXTVERSION).sql $(wildcard sql/updates/*--*.sql) tools/update-script
+	tools/update-script $< $(EXTENSION)--$(EXTVERSION).sql > $@.tmp && mv $@.tmp $@
 
 else
 all install installcheck clean: ; @echo "pg_config not found: run 'make deps' first" >&2; exit 1

@@ -5,7 +5,8 @@ CREATE TABLE raxx_detect.source_kinds (
     position int NOT NULL UNIQUE,
     rows_called text NOT NULL,
     meaning text NOT NULL,
-    expected_every interval  -- how long it may be silent before it counts as stale; NULL: silence is normal
+    expected_every interval,  -- how long it may be silent before it counts as stale; NULL: silence is normal
+    shipped boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE raxx_detect.source_kinds IS 'The sources there are, and how often each must have an event to count as fresh (NULL: silence says nothing).';
 
@@ -16,6 +17,7 @@ CREATE TABLE raxx_detect.source_roles (
     type regtype NOT NULL,
     required boolean NOT NULL,
     meaning text NOT NULL,
+    shipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (source, role)
 );
 COMMENT ON TABLE raxx_detect.source_roles IS 'The roles of each source: what a rule needs to read.';
