@@ -65,10 +65,15 @@ CREATE FUNCTION raxx_detect.count_hours(binding raxx_detect.source_bindings, fro
     OUT hour timestamptz, OUT rows bigint)
 RETURNS SETOF record LANGUAGE plpgsql STABLE ROWS 200 SET search_path = pg_catalog, pg_temp SET enable_sort = off SET jit = off AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = binding.relation) THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_table', MESSAGE = format('the relation bound to source %s no longer exists', binding.source),
+            DETAIL = format('It had OID %s.', binding.relation::oid),
+            HINT = format('Bind the source again: SELECT raxx_detect.bind_source(%L, ''your_table'').', binding.source);
+    END IF;
     RETURN QUERY EXECUTE format(
         'SELECT date_bin(''1 hour'', t.%1$I, timestamptz ''2000-01-01 00:00:00+00''), count(*) FROM %2$s t
          WHERE t.%1$I >= $1 AND t.%1$I < $2 GROUP BY 1',
-        coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time'), binding.relation)
+        raxx_detect.time_column(binding), binding.relation)
     USING from_hour, to_hour;
 END $$;
 COMMENT ON FUNCTION raxx_detect.count_hours(raxx_detect.source_bindings, timestamptz, timestamptz) IS
