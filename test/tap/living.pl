@@ -182,6 +182,17 @@ $owner->query("TRUNCATE raxx_detect.coverage");
 like(run($detector, '2024-03-08'), qr/^error: 42501: query would be affected by row-level security policy/, 'row security that would hide rows can be made an error');
 $detector->query('RESET row_security');
 
+# Whoever may read the findings reads all of them, whatever they may read of the sources; policies are theirs to make.
+$owner->query("CREATE ROLE auditor LOGIN; GRANT USAGE ON SCHEMA raxx_detect TO auditor; GRANT SELECT ON raxx_detect.detection_findings TO auditor");
+my $auditor = new_session($node, $db, 'auditor');
+my $seen = 'SELECT count(*) FROM raxx_detect.detection_findings';
+is($auditor->query($seen), 2, 'findings are read with the privileges on the findings');
+$owner->query("ALTER TABLE raxx_detect.detection_findings ENABLE ROW LEVEL SECURITY; CREATE POLICY auditor ON raxx_detect.detection_findings TO auditor USING (entity = 'operator 1');
+	CREATE POLICY detector ON raxx_detect.detection_findings TO detector USING (true); TRUNCATE raxx_detect.coverage, raxx_detect.detection_findings CASCADE");
+is(run($detector, '2024-03-08') . found(), 'okoperator 1: 6, operator 2: 6', 'with row security on them, they are found as before');
+is($auditor->query($seen), 1, 'and shown to whom it may concern');
+$owner->query('ALTER TABLE raxx_detect.detection_findings DISABLE ROW LEVEL SECURITY');
+
 # ---- columns ----------------------------------------------------------------------------------------------------------
 
 $owner->query('ALTER TABLE base DISABLE ROW LEVEL SECURITY; REVOKE ALL ON base FROM detector; GRANT SELECT (event_time, operator, permission) ON base TO detector');
@@ -347,5 +358,5 @@ $other->query("COMMIT PREPARED 'forgotten'");
 like($owner->query("SELECT count(*) FROM raxx_detect.run_all(); $health"), qr/^17\nt\|/, 'until it is committed');
 is(found(), 'operator: 3', 'and nothing of either was lost');
 
-$_->quit foreach $owner, $runner, $other, $detector;
+$_->quit foreach $owner, $runner, $other, $detector, $auditor;
 done_testing();
