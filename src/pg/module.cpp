@@ -2,6 +2,7 @@
 #include "pg/evaluate.h"
 #include "pg/pg.h"
 #include "pg/source_query.h"
+#include "pg/worker/worker.h"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -11,5 +12,6 @@ __attribute__((visibility("default"))) void _PG_init(void);
 void _PG_init(void) {
     raxx::define_evaluate_settings();
     raxx::watch_source_relations();
+    raxx::worker::prepare();
     MarkGUCPrefixReserved("raxx_detect");
 }
