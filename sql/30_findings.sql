@@ -172,8 +172,13 @@ BEGIN
             RETURNING finding_id INTO kept.finding_id;
             added := added + 1;
         ELSIF kept.updated_at IS NULL
-              OR (kept.episode, kept.severity, kept.observed, kept.sample_size, kept.p_value, kept.condition, kept.occurrences)
-                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.sample_size, c.p_value, condition, cardinality(c.conditions)) THEN
+              OR (kept.episode, kept.severity, kept.observed, kept.threshold, kept.unit, kept.p_value, kept.fired_by, kept.sample_size,
+                  kept.verdict, kept.condition, kept.occurrences, kept.escalation_owner)
+                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size,
+                  c.verdict, condition, cardinality(c.conditions), coalesce(c.escalation_owner, kept.escalation_owner))
+              -- What is said of a silence that goes on changes with every look; it is told anew when anything else does.
+              OR (rule.method <> 'gap' OR condition <> 'firing')
+                 AND (kept.summary, kept.evidence) IS DISTINCT FROM (c.summary, c.evidence || jsonb_build_object('conditions', c.conditions)) THEN
             UPDATE raxx_detect.detection_findings f
             SET episode = c.episode, severity = c.severity, observed = c.observed, sample_size = c.sample_size,
                 condition = condition, occurrences = cardinality(c.conditions), threshold = c.threshold, unit = c.unit,
