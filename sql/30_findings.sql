@@ -149,7 +149,11 @@ BEGIN
             IF lower(old.episode) < exact_from THEN
                 c := raxx_detect.continued(c, old);
             END IF;
-            c.severity := greatest(c.severity, old.severity);  -- severity never falls by itself
+            -- Severity never falls by itself; but a silence that looked longer while rows were merely late never was.
+            IF NOT (may_withdraw AND lower(old.episode) >= exact_from AND old.triage = 'new') THEN
+                c.severity := greatest(c.severity, old.severity);
+                c.escalation_owner := coalesce(c.escalation_owner, old.escalation_owner);
+            END IF;
             IF kept.finding_id IS NULL THEN
                 kept := old;
             ELSE
@@ -175,7 +179,7 @@ BEGIN
               OR (kept.episode, kept.severity, kept.observed, kept.threshold, kept.unit, kept.p_value, kept.fired_by, kept.sample_size,
                   kept.verdict, kept.condition, kept.occurrences, kept.escalation_owner)
                  IS DISTINCT FROM (c.episode, c.severity, c.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size,
-                  c.verdict, condition, cardinality(c.conditions), coalesce(c.escalation_owner, kept.escalation_owner))
+                  c.verdict, condition, cardinality(c.conditions), coalesce(c.escalation_owner, rule.escalation_owner))
               -- What is said of a silence that goes on changes with every look; it is told anew when anything else does.
               OR (rule.method <> 'gap' OR condition <> 'firing')
                  AND (kept.summary, kept.evidence) IS DISTINCT FROM (c.summary, c.evidence || jsonb_build_object('conditions', c.conditions)) THEN
@@ -183,7 +187,7 @@ BEGIN
             SET episode = c.episode, severity = c.severity, observed = c.observed, sample_size = c.sample_size,
                 condition = condition, occurrences = cardinality(c.conditions), threshold = c.threshold, unit = c.unit,
                 p_value = c.p_value, fired_by = c.fired_by, summary = c.summary, verdict = c.verdict,
-                escalation_owner = coalesce(c.escalation_owner, f.escalation_owner),
+                escalation_owner = coalesce(c.escalation_owner, rule.escalation_owner),
                 evidence = c.evidence || jsonb_build_object('conditions', c.conditions), updated_at = now()
             WHERE f.finding_id = kept.finding_id;
             changed := changed + 1;
