@@ -203,8 +203,10 @@ BEGIN
     FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
                WHERE f.rule_id = rule.rule_id AND f.source = source AND f.finding_id <> ALL (seen)
                  AND f.episode && tstzrange(exact_from, as_of, '(]') LOOP
-        -- A verdict on what was then the past changes when rows of that past come late: an average, a share, a mix.
-        IF lower(old.episode) >= exact_from AND old.triage = 'new' AND (may_withdraw OR old.evidence ? 'verdict_at') THEN
+        -- A verdict on what was then the past changes when rows of that past come late: an average, a share, a mix. So does
+        -- one on a share of all the rows in a window.
+        IF lower(old.episode) >= exact_from AND old.triage = 'new'
+           AND (may_withdraw OR old.evidence ?| '{verdict_at,share}' OR old.evidence -> 'baseline' ? 'share') THEN
             DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id;
             withdrawn := withdrawn + 1;
         ELSIF NOT old.evidence ? 'refuted_at' AND (old.condition <> 'cleared' OR lower(old.episode) >= exact_from) THEN
@@ -218,4 +220,4 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, boolean, boolean) IS
-'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it (or the finding is a verdict of an instant, evidence verdict_at, which they always may) and nobody has touched them. Candidates are the truth for what lies after exact_from.';
+'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it (or the finding is a verdict of an instant, evidence verdict_at, or of a share, which they always may) and nobody has touched them. Candidates are the truth for what lies after exact_from.';
