@@ -94,21 +94,28 @@ COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence
 CREATE FUNCTION raxx_detect.continued(c raxx_detect.candidate, old raxx_detect.detection_findings) RETURNS raxx_detect.candidate
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    least_p_value float8 := least(c.p_value, old.p_value);
+    reason CONSTANT text := ' \((threshold|limit) [^()]*\)$|; it was the shape of [^;]*$';  -- what a summary says of the limit and its history
+    told_by_old boolean;
 BEGIN
     c.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));
     c.conditions := ARRAY(SELECT DISTINCT x FROM unnest(c.conditions || ARRAY(
         SELECT jsonb_array_elements_text(old.evidence -> 'conditions'))) x ORDER BY x);
-    IF (old.severity, old.observed, old.sample_size) >= (c.severity, c.observed, c.sample_size) THEN
+    -- Where it is told in two ways, a threshold tells it rather than a baseline, as within one look.
+    told_by_old := (old.severity, CASE WHEN old.unit <> c.unit THEN old.fired_by ELSE '' END, old.observed, old.sample_size)
+                   >= (c.severity, CASE WHEN old.unit <> c.unit THEN c.fired_by ELSE '' END, c.observed, c.sample_size);
+    c.p_value := CASE WHEN old.unit = c.unit THEN least(c.p_value, old.p_value) WHEN told_by_old THEN old.p_value ELSE c.p_value END;
+    IF told_by_old THEN
         c.severity := old.severity; c.observed := old.observed; c.sample_size := old.sample_size;
         c.threshold := old.threshold; c.unit := old.unit; c.fired_by := old.fired_by;
         c.summary := old.summary; c.verdict := old.verdict;
-    ELSIF c.unit = old.unit THEN  -- it reached the limit at which it began
+    ELSIF c.unit = old.unit AND NOT coalesce(c.evidence -> 'baseline' ? 'share', false) THEN
+        -- It reached the limit at which it began. (Of a share, each window has a limit of its own.)
         c.threshold := old.threshold; c.fired_by := old.fired_by;
+        c.summary := regexp_replace(c.summary, reason, '') || coalesce(substring(old.summary FROM reason), substring(c.summary FROM reason), '');
     END IF;
     c.evidence := old.evidence;  -- what it began with
     c.p_value := coalesce(CASE WHEN c.fired_by = 'baseline' THEN raxx_detect.count_p_value(c.evidence -> 'baseline', c.observed) END,
-                          least_p_value);
+                          c.p_value);
     RETURN c;
 END $$;
 COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.detection_findings) IS
