@@ -1,6 +1,6 @@
 # raxx_detect: what goes into the server (PGXS), and the commands a user types. `make help` lists them.
 #
-# demo, test, bench and deps work on a machine without pg_config, since they are what brings it: they install what is
+# demo, test, bench, soak and deps work on a machine without pg_config, since they are what brings it: they install what is
 # missing and call make again.
 
 .DEFAULT_GOAL := all
@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test property bench simulate rule-pages lint unit
+.PHONY: help deps demo test property bench simulate soak crash-matrix rule-pages lint unit
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -33,6 +33,12 @@ rule-pages: deps
 #: make simulate       false alarms and what is found in a simulated year of each source, into docs/simulation.md (YEARS=1)
 simulate: deps
 	@test/simulation/run
+#: make soak           an hour of the background worker at one second, under load, into docs/soak.md (MINUTES=60)
+soak: deps
+	@test/soak/run
+#: make crash-matrix   a run killed at every point in every way, into docs/crash-matrix.md
+crash-matrix: deps
+	@tools/crash-matrix
 #: make lint           clang-tidy and clang-format
 lint:
 	@tools/deps --lint
@@ -46,9 +52,12 @@ ifneq ($(shell command -v $(PG_CONFIG) 2>/dev/null),)
 
 MODULE_big := raxx_detect
 CORE_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/core/*.cpp)))
-PG_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/pg/*.cpp)))
+PG_OBJS := $(patsubst %.cpp,%.o,$(sort $(wildcard src/pg/*.cpp src/pg/worker/*.cpp)))
 OBJS := $(CORE_OBJS) $(PG_OBJS)
-DATA_built := $(EXTENSION)--$(EXTVERSION).sql
+# Earlier versions have their install script in sql/updates, and what was written by hand beside it (sql/updates/README.md).
+RELEASED := $(filter-out $(EXTVERSION),$(foreach f,$(wildcard sql/updates/*.sql),$(if $(findstring --,$(f)),,$(patsubst sql/updates/%.sql,%,$(f)))))
+UPDATES := $(foreach v,$(RELEASED),$(EXTENSION)--$(v)--$(EXTVERSION).sql)
+DATA_built := $(EXTENSION)--$(EXTVERSION).sql $(UPDATES)
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS := --inputdir=test --load-extension=btree_gist --load-extension=raxx_detect
 EXTRA_CLEAN := build
@@ -66,11 +75,14 @@ $(CORE_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS) -fvisibility=hidden
 $(PG_OBJS): override CPPFLAGS := -Isrc $(patsubst -I/%,-isystem /%,$(filter-out -I. -I./,$(CPPFLAGS)))
 $(PG_OBJS): override CXXFLAGS := $(COMMON_CXXFLAGS) -nostdinc++ -fno-exceptions -fno-rtti -Wno-register
 $(CORE_OBJS): Makefile src/boundary.h $(wildcard src/core/*.h)
-$(PG_OBJS): Makefile src/boundary.h $(wildcard src/pg/*.h)
+$(PG_OBJS): Makefile src/boundary.h $(wildcard src/pg/*.h src/pg/worker/*.h)
 
 # The install script is made of the modules in sql/, in the order of their names, and of the fixtures.
 $(EXTENSION)--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) $(wildcard fixtures/*/*.json) tools/install-script
 	tools/install-script $(sort $(wildcard sql/*.sql)) > $@.tmp && mv $@.tmp $@
+
+$(UPDATES): $(EXTENSION)--%--$(EXTVERSION).sql: sql/updates/%.sql $(EXTENSION)--$(EXTVERSION).sql $(wildcard sql/updates/*--*.sql) tools/update-script
+	tools/update-script $< $(EXTENSION)--$(EXTVERSION).sql > $@.tmp && mv $@.tmp $@
 
 else
 all install installcheck clean: ; @echo "pg_config not found: run 'make deps' first" >&2; exit 1

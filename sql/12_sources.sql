@@ -5,7 +5,8 @@ CREATE TABLE raxx_detect.source_kinds (
     position int NOT NULL UNIQUE,
     rows_called text NOT NULL,
     meaning text NOT NULL,
-    expected_every interval  -- how long it may be silent before it counts as stale; NULL: silence is normal
+    expected_every interval,  -- how long it may be silent before it counts as stale; NULL: silence is normal
+    shipped boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE raxx_detect.source_kinds IS 'The sources there are, and how often each must have an event to count as fresh (NULL: silence says nothing).';
 
@@ -16,6 +17,7 @@ CREATE TABLE raxx_detect.source_roles (
     type regtype NOT NULL,
     required boolean NOT NULL,
     meaning text NOT NULL,
+    shipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (source, role)
 );
 COMMENT ON TABLE raxx_detect.source_roles IS 'The roles of each source: what a rule needs to read.';
@@ -248,6 +250,9 @@ BEGIN
     WHERE d.source = source AND b.source = source AND (b.relation, b.columns) IS DISTINCT FROM (relation, matched);
     DELETE FROM raxx_detect.baseline_starts s USING raxx_detect.source_bindings b
     WHERE s.source = source AND b.source = source AND (b.relation, b.columns) IS DISTINCT FROM (relation, matched);
+    IF EXISTS (SELECT FROM raxx_detect.source_bindings b WHERE b.source = source AND (b.relation, b.columns) IS DISTINCT FROM (relation, matched)) THEN
+        PERFORM raxx_detect.forget_counts(source);
+    END IF;
     INSERT INTO raxx_detect.source_bindings AS b (source, relation, columns, lateness, judge_from)
     VALUES (source, relation, matched, lateness, judge_from)
     ON CONFLICT ON CONSTRAINT source_bindings_pkey DO UPDATE
@@ -265,6 +270,7 @@ BEGIN
     DELETE FROM raxx_detect.coverage c WHERE c.source = unbind_source.source;
     DELETE FROM raxx_detect.baseline_days d WHERE d.source = unbind_source.source;
     DELETE FROM raxx_detect.baseline_starts s WHERE s.source = unbind_source.source;
+    PERFORM raxx_detect.forget_counts(source);
     DELETE FROM raxx_detect.source_bindings b WHERE b.source = unbind_source.source;
     RETURN FOUND;
 END $$;

@@ -5,7 +5,8 @@ CREATE TABLE raxx_detect.methods (
     evaluator text,
     learner text,
     rechecker text,
-    meaning text NOT NULL
+    meaning text NOT NULL,
+    shipped boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE raxx_detect.methods IS 'How rules judge. evaluator: the function that does it; NULL: this version has none. learner: the function that keeps a day of a baseline; NULL: the method has none. rechecker: the function that looks again, at each run, at the findings that are not cleared, of sources other than the one judged (rule, binding, as_of), and returns how many it changed; NULL: the method has none.';
 
@@ -16,6 +17,7 @@ CREATE TABLE raxx_detect.method_parameters (
     minimum float8,
     maximum float8,
     meaning text NOT NULL,
+    shipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (method, name)
 );
 COMMENT ON TABLE raxx_detect.method_parameters IS 'The parameters of each method. Limits of an array hold for each element; the minimum of a float8 is exclusive.';
@@ -48,13 +50,15 @@ CREATE TABLE raxx_detect.rules (
         CHECK (state IN ('dormant', 'placeholder', 'live', 'subsumed', 'disabled', 'retired')),
     state_reason text NOT NULL DEFAULT 'not looked at yet',
     state_since timestamptz NOT NULL DEFAULT now(),
-    last_validated timestamptz
+    last_validated timestamptz,
+    overrides text[]
 );
 COMMENT ON TABLE raxx_detect.rules IS 'The rules. Change parameters with raxx_detect.set_params, which checks them.';
 COMMENT ON COLUMN raxx_detect.rules.severity IS 'The highest severity that a finding of the rule can have.';
 COMMENT ON COLUMN raxx_detect.rules.waits_for IS 'What somebody has to do so that the rule''s sources exist, its reason while one is not bound; NULL: nothing but to bind them.';
 COMMENT ON COLUMN raxx_detect.rules.false_alarms_per_month IS 'What the rule is declared to cost in false alarms.';
 COMMENT ON COLUMN raxx_detect.rules.last_validated IS 'When raxx_detect.self_test last passed for the rule.';
+COMMENT ON COLUMN raxx_detect.rules.overrides IS 'What somebody has changed of a shipped rule: names of columns, and of parameters as params.NAME. All else is as shipped, and changes with the extension''s version. NULL: the rule is not a shipped one.';
 
 CREATE TABLE raxx_detect.rule_state_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

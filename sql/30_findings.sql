@@ -36,7 +36,7 @@ COMMENT ON COLUMN raxx_detect.detection_findings.observed IS 'The peak, in the u
 COMMENT ON COLUMN raxx_detect.detection_findings.sample_size IS 'How many rows the peak was made of.';
 COMMENT ON COLUMN raxx_detect.detection_findings.evidence IS 'Bounded: keys of the rows with which it began, and numbers; not copies of contents.';
 COMMENT ON COLUMN raxx_detect.detection_findings.occurrences IS 'How many of the rule''s conditions held during the episode; evidence names them.';
-COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found only after rows came later than their source''s lateness.';
+COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found only when settled hours were judged again, since rows had come later than their source''s lateness, or gone.';
 
 CREATE TABLE raxx_detect.deliveries (
     delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -129,7 +129,8 @@ $$;
 COMMENT ON FUNCTION raxx_detect.refutation(raxx_detect.rules) IS 'What has happened when the rows no longer show a finding of the rule, as its summary says it.';
 
 CREATE FUNCTION raxx_detect.record_findings(rule raxx_detect.rules, source text, candidates raxx_detect.candidate[],
-    exact_from timestamptz, as_of timestamptz, first_look boolean, may_withdraw boolean, OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
+    exact_from timestamptz, as_of timestamptz, first_look boolean, may_withdraw boolean, settled_before timestamptz DEFAULT NULL,
+    OUT added bigint, OUT changed bigint, OUT withdrawn bigint)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -157,7 +158,8 @@ BEGIN
                 c := raxx_detect.continued(c, old);
             END IF;
             -- Severity never falls by itself; but a silence that looked longer while rows were merely late never was.
-            IF NOT (may_withdraw AND lower(old.episode) >= exact_from AND old.triage = 'new') THEN
+            IF NOT (may_withdraw AND lower(old.episode) >= exact_from AND old.triage = 'new'
+                    AND coalesce(lower(old.episode) >= settled_before, true)) THEN
                 c.severity := greatest(c.severity, old.severity);
                 c.escalation_owner := coalesce(c.escalation_owner, old.escalation_owner);
             END IF;
@@ -175,11 +177,11 @@ BEGIN
         IF kept.finding_id IS NULL THEN
             INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode,
                 observed, threshold, unit, p_value, fired_by, sample_size, summary, evidence, verdict, condition,
-                occurrences, escalation_owner)
+                occurrences, escalation_owner, late)
             VALUES (rule.rule_id, rule.det_id, rule.category, source, c.severity, c.entity, c.episode,
                 c.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size, c.summary,
                 c.evidence || jsonb_build_object('conditions', c.conditions), c.verdict, condition,
-                cardinality(c.conditions), coalesce(c.escalation_owner, rule.escalation_owner))
+                cardinality(c.conditions), coalesce(c.escalation_owner, rule.escalation_owner), coalesce(lower(c.episode) < settled_before, false))
             RETURNING finding_id INTO kept.finding_id;
             added := added + 1;
         ELSIF kept.updated_at IS NULL
@@ -187,6 +189,7 @@ BEGIN
                   kept.verdict, kept.condition, kept.occurrences, kept.escalation_owner)
                  IS DISTINCT FROM (c.episode, c.severity, c.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size,
                   c.verdict, condition, cardinality(c.conditions), coalesce(c.escalation_owner, rule.escalation_owner))
+              OR kept.evidence -> 'baseline' IS DISTINCT FROM c.evidence -> 'baseline'
               -- What is said of a silence that goes on changes with every look; it is told anew when anything else does.
               OR (rule.method <> 'gap' OR condition <> 'firing')
                  AND (kept.summary, kept.evidence) IS DISTINCT FROM (c.summary, c.evidence || jsonb_build_object('conditions', c.conditions)) THEN
@@ -209,11 +212,14 @@ BEGIN
     END IF;
     FOR old IN SELECT f.* FROM raxx_detect.detection_findings f
                WHERE f.rule_id = rule.rule_id AND f.source = source AND f.finding_id <> ALL (seen)
-                 AND f.episode && tstzrange(exact_from, as_of, '(]') LOOP
+                 AND f.episode && tstzrange(exact_from, as_of, '(]') AND NOT f.evidence @> '{"conditions": ["rows_gone"]}' LOOP
+        -- What a baseline found stays found when the baseline is another one by now; silences and verdicts are looked at anew.
+        CONTINUE WHEN lower(old.episode) < settled_before AND old.fired_by = 'baseline' AND rule.method <> 'gap' AND NOT old.evidence ? 'verdict_at';
         -- A verdict on what was then the past changes when rows of that past come late: an average, a share, a mix. So does
         -- one on a share of all the rows in a window.
         IF lower(old.episode) >= exact_from AND old.triage = 'new'
-           AND (may_withdraw OR old.evidence ?| '{verdict_at,share}' OR old.evidence -> 'baseline' ? 'share') THEN
+           AND (may_withdraw OR old.evidence ?| '{verdict_at,share}' OR old.evidence -> 'baseline' ? 'share')
+           AND coalesce(lower(old.episode) >= settled_before, true) THEN
             DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id;
             withdrawn := withdrawn + 1;
         ELSIF NOT old.evidence ? 'refuted_at' AND (old.condition <> 'cleared' OR lower(old.episode) >= exact_from) THEN
@@ -226,5 +232,5 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, boolean, boolean) IS
-'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it (or the finding is a verdict of an instant, evidence verdict_at, or of a share, which they always may) and nobody has touched them. Candidates are the truth for what lies after exact_from.';
+COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, boolean, boolean, timestamptz) IS
+'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it (or the finding is a verdict of an instant, evidence verdict_at, or of a share, which they always may) and nobody has touched them. Candidates are the truth for what lies after exact_from. settled_before (NULL: nothing): what begins before it had been judged for good before rows came later than their lateness, or went; what is found there now is late, and nothing there is withdrawn.';

@@ -119,7 +119,7 @@ COMMENT ON FUNCTION raxx_detect.baseline_is_ready(raxx_detect.rules, text, date)
 CREATE FUNCTION raxx_detect.first_usable_event(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    event_time name := coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
+    event_time name := raxx_detect.time_column(binding);
     needed text;
     result timestamptz;
 BEGIN
@@ -183,6 +183,7 @@ BEGIN
     FROM raxx_detect.detection_findings f
     CROSS JOIN LATERAL (SELECT raxx_detect.rows_from(rule, f.episode, f.evidence -> 'conditions')) w(rows_from)
     WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
+      AND NOT f.evidence @> '{"conditions": ["rows_gone"]}'  -- the gap that they leave is a finding itself, if it is one
       AND f.episode && tstzrange(lower($3), upper($3) + greatest(interval '2 days', (rule.params ->> 'window')::interval))
       AND tstzrange(w.rows_from, upper(f.episode)) && $3
       -- What begins once the baseline has taken over was judged by it, and does not change it.
@@ -267,8 +268,8 @@ BEGIN
         SELECT raxx_detect.judging_day($1, $2, greatest($3, raxx_detect.before($4, interval '400 days'))) AS first_day,
                raxx_detect.judging_day($1, $2, $4) AS last_day
     ), days AS (
-        SELECT DISTINCT v.day FROM ends e CROSS JOIN LATERAL (VALUES (e.first_day), (e.first_day + 1), (e.last_day)) v(day)
-        WHERE v.day BETWEEN e.first_day AND e.last_day
+        SELECT e.first_day + i AS day FROM ends e CROSS JOIN LATERAL generate_series(0, e.last_day - e.first_day) i
+        WHERE i <= 40 OR i = e.last_day - e.first_day
         UNION ALL SELECT '-infinity' WHERE $3 < raxx_detect.before($4, interval '400 days')  -- no baseline judges what is older
     )
     SELECT d.day, CASE WHEN lag(d.day) OVER (ORDER BY d.day) IS NULL THEN '-infinity' ELSE raxx_detect.takes_over($1, $2, d.day) END,
@@ -276,4 +277,4 @@ BEGIN
     FROM days d ORDER BY d.day;
 END $$;
 COMMENT ON FUNCTION raxx_detect.baseline_pieces(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
-'The days whose baselines judge (exact_from, as_of], in order: each from from_time on. Runs are cut where a baseline takes over, so that there are at most three.';
+'The days whose baselines judge (exact_from, as_of], in order: each from from_time on. Runs are cut where a baseline takes over, so that there are few, unless a transaction keeps the past unsettled for days, or a source was silent for as long; of more than 40 the first 40 and the last are told apart.';

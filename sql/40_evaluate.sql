@@ -70,10 +70,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.role_column(raxx_detect.source_bindings, text) IS 'The column that plays a role, NULL for no role; raises 42703 if none plays it.';
 
+CREATE FUNCTION raxx_detect.has_rows(relation regclass, event_time name, from_time timestamptz, to_time timestamptz) RETURNS boolean
+AS 'MODULE_PATHNAME', 'raxx_has_rows' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION raxx_detect.has_rows(regclass, name, timestamptz, timestamptz) IS
+'Whether the relation has a row whose event_time is in (from_time, to_time]; an infinite bound is none. Through a plan that is kept for the session. Raises 22004 for NULL, 22023 if from_time is after to_time, 42P01, 42703, 42804 or 42501 for what cannot be read.';
+
+CREATE FUNCTION raxx_detect.time_column(binding raxx_detect.source_bindings) RETURNS name
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
+END $$;
+COMMENT ON FUNCTION raxx_detect.time_column(raxx_detect.source_bindings) IS 'The column that says when a row happened.';
+
 CREATE FUNCTION raxx_detect.last_event(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    event_time name := coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
+    event_time name := raxx_detect.time_column(binding);
     result timestamptz;
 BEGIN
     EXECUTE format('SELECT max(t.%1$I) FROM %2$s t WHERE t.%1$I <= $1 AND t.%1$I > ''-infinity''', event_time, binding.relation)
@@ -82,10 +94,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.last_event(raxx_detect.source_bindings, timestamptz) IS 'The last event_time up to as_of, NULL if there is none. An infinite time is no event.';
 
+CREATE FUNCTION raxx_detect.has_events(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN raxx_detect.has_rows(binding.relation, raxx_detect.time_column(binding), timestamptz '4714-11-24 00:00:00+00 BC', as_of);
+END $$;
+COMMENT ON FUNCTION raxx_detect.has_events(raxx_detect.source_bindings, timestamptz) IS 'Whether a source has an event up to as_of at all. Cheaper than the last one.';
+
 CREATE FUNCTION raxx_detect.next_event(binding raxx_detect.source_bindings, after timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    event_time name := coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
+    event_time name := raxx_detect.time_column(binding);
     result timestamptz;
 BEGIN
     EXECUTE format('SELECT min(t.%1$I) FROM %2$s t WHERE t.%1$I > $1 AND t.%1$I < ''infinity''', event_time, binding.relation)

@@ -1,6 +1,6 @@
 -- Patterns in e-mail addresses.
 
-CREATE TABLE raxx_detect.free_mail_domains (domain text PRIMARY KEY);
+CREATE TABLE raxx_detect.free_mail_domains (domain text PRIMARY KEY, shipped boolean NOT NULL DEFAULT false);
 COMMENT ON TABLE raxx_detect.free_mail_domains IS 'Registrable domains at which strangers have mailboxes: sharing one says nothing, so the shape of the local part is judged there. Add to it freely.';
 INSERT INTO raxx_detect.free_mail_domains
 SELECT unnest('{gmail.com,googlemail.com,outlook.com,outlook.de,outlook.fr,outlook.es,hotmail.com,hotmail.co.uk,hotmail.fr,hotmail.de,

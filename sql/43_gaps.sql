@@ -114,6 +114,17 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.gap_candidate(raxx_detect.rules, raxx_detect.source_bindings, tstzrange, timestamptz, raxx_detect.cadence) IS
 'The candidate of one gap, or NULL where it is not too long: by the cadence of the days before, or by the thresholds where that is NULL; then a gap across the edge of business hours is measured by its parts inside and outside.';
 
+CREATE FUNCTION raxx_detect.cadence_at(rule raxx_detect.rules, binding raxx_detect.source_bindings, instant timestamptz, as_of timestamptz)
+RETURNS raxx_detect.cadence LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    day date := raxx_detect.judging_day(rule, binding, instant);
+BEGIN
+    RETURN CASE WHEN raxx_detect.baseline_is_ready(rule, binding.source, day) AND instant >= raxx_detect.before(as_of, interval '400 days')
+                THEN raxx_detect.cadence_of(rule, binding.source, day) END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.cadence_at(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
+'The cadence by which a silence that begins at an instant is judged; NULL: by the thresholds.';
+
 CREATE FUNCTION raxx_detect.evaluate_gap(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
 RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -133,8 +144,7 @@ BEGIN
              SELECT tstzrange(last_event, NULL) WHERE last_event >= exact_from AND as_of - last_event > shortest LOOP
         IF day IS DISTINCT FROM raxx_detect.judging_day(rule, binding, lower(g.gap)) THEN
             day := raxx_detect.judging_day(rule, binding, lower(g.gap));
-            cadence := CASE WHEN raxx_detect.baseline_is_ready(rule, binding.source, day) AND lower(g.gap) >= raxx_detect.before(as_of, interval '400 days')
-                            THEN raxx_detect.cadence_of(rule, binding.source, day) END;
+            cadence := raxx_detect.cadence_at(rule, binding, lower(g.gap), as_of);
         END IF;
         candidate := raxx_detect.gap_candidate(rule, binding, g.gap, as_of, cadence);
         IF candidate.entity IS NOT NULL THEN

@@ -30,7 +30,7 @@ BEGIN
         RETURN;
     END IF;
     BEGIN
-        event_time := coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
+        event_time := raxx_detect.time_column(binding);
         last_event := raxx_detect.last_event(binding, as_of);
         EXECUTE format('SELECT min(t.%1$I) FROM %2$s t WHERE t.%1$I > ''-infinity''', event_time, binding.relation) INTO first_event;
         IF last_event IS NULL THEN

@@ -5,11 +5,17 @@ CREATE TABLE raxx_detect.coverage (
     source text NOT NULL REFERENCES raxx_detect.source_kinds,
     settled timestamptz NOT NULL,
     looked_to timestamptz NOT NULL,
+    quiet tstzrange NOT NULL DEFAULT 'empty',
+    by_the_clock boolean NOT NULL DEFAULT false,
+    judged_with text,
     PRIMARY KEY (rule_id, source)
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE raxx_detect.coverage IS 'Per rule and source: up to where its rows have been judged.';
-COMMENT ON COLUMN raxx_detect.coverage.settled IS 'Up to here rows are judged for good: the source''s lateness before the last look.';
-COMMENT ON COLUMN raxx_detect.coverage.looked_to IS 'The as_of of the last look; what lies between the two is judged again by the next run.';
+COMMENT ON COLUMN raxx_detect.coverage.settled IS 'Up to here rows are judged for good: the source''s lateness before the last look, or before the oldest transaction that could still write (raxx_detect.horizon).';
+COMMENT ON COLUMN raxx_detect.coverage.looked_to IS 'The as_of of the last look; what lies between the two is judged again by the next run that finds something to judge.';
+COMMENT ON COLUMN raxx_detect.coverage.quiet IS 'While as_of lies in here, nothing can change but by rows that are not settled; see raxx_detect.quiet_stretch.';
+COMMENT ON COLUMN raxx_detect.coverage.by_the_clock IS 'While as_of lies in quiet, not even by those.';
+COMMENT ON COLUMN raxx_detect.coverage.judged_with IS 'The configuration for which quiet holds.';
 
 CREATE TYPE raxx_detect.rule_run AS (
     rule_id text,
@@ -45,10 +51,14 @@ CREATE TABLE raxx_detect.heartbeat (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     last_run_at timestamptz,
     as_of timestamptz,
-    runs bigint NOT NULL DEFAULT 0
-);
+    runs bigint NOT NULL DEFAULT 0,
+    quiet_rules text[] NOT NULL DEFAULT '{}',
+    configuration text
+) WITH (fillfactor = 50);
 INSERT INTO raxx_detect.heartbeat DEFAULT VALUES;
 COMMENT ON TABLE raxx_detect.heartbeat IS 'When run_all last ran, also when there was nothing to say. One row.';
+COMMENT ON COLUMN raxx_detect.heartbeat.quiet_rules IS 'The rules that had nothing to judge in that run.';
+COMMENT ON COLUMN raxx_detect.heartbeat.configuration IS 'The configuration as that run left it.';
 
 CREATE FUNCTION raxx_detect.check_as_of(as_of timestamptz) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -67,7 +77,8 @@ BEGIN
     -- it fills was looked at. That is no late row but a change of history, and a finding is the evidence of it.
     RETURN rule.method = 'gap' AND NOT EXISTS (
         SELECT FROM raxx_detect.detection_findings f
-        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from);
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition <> 'cleared' AND lower(f.episode) < exact_from
+          AND NOT f.evidence @> '{"conditions": ["rows_gone"]}');
 END $$;
 COMMENT ON FUNCTION raxx_detect.only_late_rows(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
 'Whether a finding that the rows no longer show can be explained by rows that came late, within the lateness. Late rows only add: they fill gaps, but never undo a burst.';
@@ -87,8 +98,16 @@ $$;
 COMMENT ON FUNCTION raxx_detect.baseline_reach(raxx_detect.rules) IS
 'How much older than what is judged the baselines may have to be that are needed: whoever judges days looks again at the one that is in force, and at its hours.';
 
+CREATE FUNCTION raxx_detect.judged_from(rule raxx_detect.rules, binding raxx_detect.source_bindings, settled timestamptz)
+RETURNS timestamptz LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.judged_from(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
+'From when on an evaluation finds the truth, if everything up to settled is: from there, or, since a gap begins with a row, from the last one that is settled.';
+
 CREATE FUNCTION raxx_detect.judge_slice(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
-    INOUT result raxx_detect.rule_run)
+    settles_to timestamptz, INOUT result raxx_detect.rule_run, settled_before timestamptz DEFAULT NULL)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -104,8 +123,7 @@ DECLARE
 BEGIN
     SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
     settled := greatest(known.settled, binding.judge_from);
-    -- A gap begins with a row: the last one that is settled.
-    exact_from := CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
+    exact_from := raxx_detect.judged_from(rule, binding, settled);
     IF rule.baseline_window IS NOT NULL THEN
         FOR piece IN SELECT * FROM raxx_detect.baseline_pieces(rule, binding,
                 raxx_detect.before(exact_from, raxx_detect.baseline_reach(rule)), as_of) LOOP
@@ -121,17 +139,18 @@ BEGIN
     EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c', method.evaluator::regproc)
     INTO candidates USING rule, binding, exact_from, as_of;
     -- A source without a single event allows no verdict: it closes nothing, and nothing of it is settled.
-    IF raxx_detect.last_event(binding, as_of) IS NULL THEN
+    IF NOT raxx_detect.has_events(binding, as_of) THEN
         UPDATE raxx_detect.detection_findings f SET condition = 'no_data', updated_at = now()
-        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing';
+        WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.condition = 'firing'
+          AND NOT f.evidence @> '{"conditions": ["rows_gone"]}';
         RETURN;
     END IF;
     recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), exact_from, as_of,
-        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, exact_from));
+        known.rule_id IS NULL, raxx_detect.only_late_rows(rule, binding, coalesce(settled_before, exact_from)), settled_before);
 
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
     VALUES (rule.rule_id, binding.source,
-            greatest(settled, raxx_detect.before(least(as_of, now()), binding.lateness + raxx_detect.hindsight(rule))), least(as_of, now()))
+            greatest(settled, raxx_detect.before(least(as_of, settles_to), binding.lateness + raxx_detect.hindsight(rule))), least(as_of, now()))
     ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to;
 
     result.findings_new := result.findings_new + recorded.added;
@@ -142,18 +161,23 @@ BEGIN
             format('withdrew %s findings that the rows of %s no longer show', recorded.withdrawn, binding.source));
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result.';
+COMMENT ON FUNCTION raxx_detect.judge_slice(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, raxx_detect.rule_run, timestamptz) IS
+'Judges what is new in one source of a rule, up to as_of, by the baselines of few days: keeps those, evaluates, writes findings and coverage, and adds to the result. settles_to: the horizon from before anything was read; settled_before: as for raxx_detect.record_findings.';
 
 CREATE FUNCTION raxx_detect.slice_end(rule raxx_detect.rules, binding raxx_detect.source_bindings, looked_to timestamptz,
     as_of timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    begins timestamptz := greatest(looked_to, binding.judge_from, raxx_detect.before(as_of, interval '400 days'));
+    begins timestamptz := greatest(looked_to, binding.judge_from);
     next_event timestamptz;
     day date;
 BEGIN
-    IF rule.baseline_window IS NULL OR begins >= as_of THEN
+    IF rule.baseline_window IS NULL THEN
+        next_event := raxx_detect.next_event(binding, begins);
+        RETURN CASE WHEN next_event < timestamptz '250000-01-01' THEN least(as_of, next_event + interval '31 days') ELSE as_of END;
+    END IF;
+    begins := greatest(begins, raxx_detect.before(as_of, interval '400 days'));
+    IF begins >= as_of THEN
         RETURN as_of;
     END IF;
     -- What happened in the window before may still have to be judged: a point, a day, has its verdict when it ends.
@@ -173,16 +197,49 @@ BEGIN
     RETURN least(as_of, raxx_detect.takes_over(rule, binding, coalesce(day, 'infinity')) - interval '1 microsecond');
 END $$;
 COMMENT ON FUNCTION raxx_detect.slice_end(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
-'Up to where a run may judge at once: as_of, or, for a rule with a baseline, just before the next baseline takes over that is learnt from rows not judged yet. What is more than 400 days old is judged by thresholds, at once.';
+'Up to where a run may judge at once: as_of, or a month of rows; for a rule with a baseline, just before the next baseline takes over that is learnt from rows not judged yet. What is more than 400 days old is judged by thresholds, at once.';
+
+CREATE FUNCTION raxx_detect.judge_newest(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
+    INOUT result raxx_detect.rule_run)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    newest timestamptz := raxx_detect.judged_from(rule, binding, as_of - interval '1 minute');
+    candidates raxx_detect.candidate[];
+    recorded record;
+BEGIN
+    IF rule.baseline_window IS NOT NULL THEN
+        PERFORM raxx_detect.keep_baseline(rule, binding, raxx_detect.judging_day(rule, binding, as_of));
+    END IF;
+    EXECUTE format('SELECT array_agg(c) FROM %s($1, $2, $3, $4) c',
+        (SELECT m.evaluator FROM raxx_detect.methods m WHERE m.method = rule.method)::regproc)
+    INTO candidates USING rule, binding, newest, as_of;
+    -- As at a first look: what else is found there is the business of whoever comes by with the history.
+    recorded := raxx_detect.record_findings(rule, binding.source, coalesce(candidates, '{}'), newest, as_of, true, false);
+    result.findings_new := result.findings_new + recorded.added;
+    result.findings_updated := result.findings_updated + recorded.changed;
+END $$;
+COMMENT ON FUNCTION raxx_detect.judge_newest(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
+'Judges the last minute before as_of ahead of the history before it, by the days before as they are now, and adds to the result. The coverage stays: when the history is judged, so is this minute, once more.';
+
+CREATE FUNCTION raxx_detect.history_limit() RETURNS interval
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN nullif(current_setting('raxx_detect.history_limit')::interval, '0');
+END $$;
+COMMENT ON FUNCTION raxx_detect.history_limit() IS 'The setting raxx_detect.history_limit: after how long a run of a rule leaves the rest of the history to the next; NULL: never.';
 
 CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
-    INOUT result raxx_detect.rule_run)
+    INOUT result raxx_detect.rule_run, settled_before timestamptz DEFAULT NULL)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     known raxx_detect.coverage;
     settled timestamptz;
     upto timestamptz;
+    -- Asked before anything is read: what ends after that is seen, or has its beginning counted.
+    settles_to timestamptz := (SELECT h.settles_to FROM raxx_detect.horizon() h);
+    stops timestamptz := CASE WHEN settled_before IS NULL THEN clock_timestamp() + raxx_detect.history_limit() END;
     before record := raxx_detect.reading();
     after record;
 BEGIN
@@ -202,9 +259,18 @@ BEGIN
     upto := known.looked_to;
     LOOP
         upto := raxx_detect.slice_end(rule, binding, upto, as_of);
-        result := raxx_detect.judge_slice(rule, binding, upto, result);
-        EXIT WHEN upto >= as_of;
+        result := raxx_detect.judge_slice(rule, binding, upto, settles_to, result, settled_before);
+        EXIT WHEN upto >= as_of OR clock_timestamp() > stops;
     END LOOP;
+    IF upto < as_of THEN
+        result := raxx_detect.judge_newest(rule, binding, as_of, result);
+        result.detail := concat_ws('; ', result.detail,
+            format('%s is judged up to %s, and its newest minute; the next runs judge the rest', binding.source, upto));
+    END IF;
+    UPDATE raxx_detect.coverage c
+    SET quiet = CASE WHEN upto < as_of THEN 'empty' ELSE raxx_detect.quiet_stretch(rule, binding, as_of) END,
+        by_the_clock = raxx_detect.is_judged_by_the_clock(rule), judged_with = raxx_detect.configuration()
+    WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
 
     after := raxx_detect.reading();
     result.rows_read := result.rows_read + after.rows_read - before.rows_read;
@@ -213,18 +279,22 @@ BEGIN
             format('ignored %s rows of %s with a NULL entity or value', after.null_rows - before.null_rows, binding.source));
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
-'Judges what is new in one source of a rule, slice by slice: as if there had been a run just before each baseline took over.';
+COMMENT ON FUNCTION raxx_detect.evaluate_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run, timestamptz) IS
+'Judges what is new in one source of a rule, slice by slice, the oldest first: as if there had been a run just before each baseline took over. What raxx_detect.history_limit leaves to the next runs, the detail says. settled_before: as for raxx_detect.record_findings; what was settled once is judged again whole.';
 
 CREATE FUNCTION raxx_detect.source_trouble(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    last_event timestamptz := raxx_detect.last_event(binding, as_of);
+    last_event timestamptz;
     expected interval := (SELECT k.expected_every FROM raxx_detect.source_kinds k WHERE k.source = binding.source);
 BEGIN
-    IF last_event IS NULL THEN
+    IF NOT raxx_detect.has_events(binding, as_of) THEN
         RETURN format('%s has no rows', binding.source);
-    ELSIF last_event < as_of - expected THEN
+    ELSIF expected IS NULL THEN
+        RETURN NULL;
+    END IF;
+    last_event := raxx_detect.last_event(binding, as_of);
+    IF last_event < as_of - expected THEN
         RETURN format('%s has been silent since %s; it should have an event every %s', binding.source, last_event, expected);
     END IF;
     RETURN NULL;
@@ -283,8 +353,7 @@ DECLARE
     last raxx_detect.rule_runs;
 BEGIN
     SELECT r.* INTO last FROM raxx_detect.rule_runs r WHERE r.rule_id = result.rule_id ORDER BY r.run_id DESC LIMIT 1;
-    IF (last.state, last.outcome, last.detail) IS NOT DISTINCT FROM (result.state, result.outcome, result.detail)
-       AND result.findings_new = 0 AND result.findings_updated = 0 THEN
+    IF NOT raxx_detect.is_news(last, result) THEN
         RETURN;
     END IF;
     INSERT INTO raxx_detect.rule_runs (started_at, as_of, rule_id, state, outcome, findings_new, findings_updated, rows_read,
@@ -359,13 +428,23 @@ COMMENT ON FUNCTION raxx_detect.run(text, timestamptz) IS
 CREATE FUNCTION raxx_detect.run_all(as_of timestamptz DEFAULT now()) RETURNS SETOF raxx_detect.rule_run
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    id text;
+    quiet text[];
+    r record;
 BEGIN
     PERFORM raxx_detect.check_as_of(as_of);
-    FOR id IN SELECT r.rule_id FROM raxx_detect.rules r ORDER BY r.number NULLS LAST, r.rule_id LOOP
-        RETURN NEXT raxx_detect.run_rule(id, as_of);
+    PERFORM raxx_detect.sweep_when_due(as_of);
+    quiet := raxx_detect.quiet_rules(as_of);
+    FOR r IN SELECT x AS rule, x.rule_id, (SELECT min(c.settled) FROM raxx_detect.coverage c WHERE c.rule_id = x.rule_id) AS settled
+             FROM raxx_detect.rules x ORDER BY x.number NULLS LAST, x.rule_id LOOP
+        IF r.rule_id = ANY (quiet) THEN
+            RETURN NEXT raxx_detect.quiet_run(r.rule, r.settled, as_of);
+        ELSE
+            RETURN NEXT raxx_detect.run_rule(r.rule_id, as_of);
+        END IF;
     END LOOP;
-    UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1
+    PERFORM raxx_detect.note_run((SELECT h.settles_to FROM raxx_detect.horizon() h));
+    UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1,
+        quiet_rules = quiet, configuration = raxx_detect.configuration()
     WHERE h.only_row IN (SELECT k.only_row FROM raxx_detect.heartbeat k FOR NO KEY UPDATE SKIP LOCKED);
 END $$;
 COMMENT ON FUNCTION raxx_detect.run_all(timestamptz) IS

@@ -28,7 +28,7 @@ FROM raxx_detect.rules r
 CROSS JOIN raxx_detect.heartbeat h
 LEFT JOIN LATERAL (SELECT u.started_at, u.outcome, u.detail FROM raxx_detect.rule_runs u
                    WHERE u.rule_id = r.rule_id ORDER BY u.run_id DESC LIMIT 1) l ON true
-LEFT JOIN LATERAL (SELECT min(v.looked_to) AS covered_to FROM raxx_detect.coverage v WHERE v.rule_id = r.rule_id) c ON true
+LEFT JOIN LATERAL (SELECT min(v.looked_to) AS covered_to FROM raxx_detect.judged v WHERE v.rule_id = r.rule_id) c ON true
 LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE d.triage <> 'closed') AS open_findings, max(d.detected_at) AS last_finding
                    FROM raxx_detect.detection_findings d WHERE d.rule_id = r.rule_id) f ON true
 ORDER BY r.number NULLS LAST, r.rule_id;

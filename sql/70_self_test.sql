@@ -4,6 +4,7 @@ CREATE TABLE raxx_detect.fixtures (
     rule_id text NOT NULL REFERENCES raxx_detect.rules,
     name text NOT NULL,
     fixture jsonb NOT NULL,
+    shipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (rule_id, name)
 );
 COMMENT ON TABLE raxx_detect.fixtures IS

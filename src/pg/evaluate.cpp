@@ -5,7 +5,6 @@
 #include "pg/seed.h"
 
 extern "C" {
-#include "nodes/params.h"
 #include "storage/proc.h"
 }
 
@@ -13,6 +12,7 @@ namespace raxx {
 namespace {
 
 int memory_limit_mb = 1024;
+int history_limit_ms = 60000;  // read by SQL
 Reading reading;
 
 // Frees the evaluation when its memory context goes, be it after an error or a cancel.
@@ -37,32 +37,6 @@ Spec limited(Spec spec) {
     return spec;
 }
 
-ParamListInfo parameters(TimeRange range, ArrayType* patterns) {
-    const int count = patterns == nullptr ? 2 : 3;
-    ParamListInfo list = makeParamList(count);
-    const Datum values[] = {TimestampTzGetDatum(range.from), TimestampTzGetDatum(range.to),
-                            PointerGetDatum(patterns)};
-    const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID};
-    for (int i = 0; i < count; ++i) {
-        list->params[i].value = values[i];
-        list->params[i].isnull = false;
-        list->params[i].pflags = PARAM_FLAG_CONST;
-        list->params[i].ptype = types[i];
-    }
-    return list;
-}
-
-void run(const SourceQuery& query, Receiver* receiver, TimeRange range, ArrayType* patterns) {
-    SPIExecuteOptions options = {};
-    options.params = parameters(range, patterns);
-    options.read_only = true;
-    options.dest = as_destination(receiver);
-    const int level = set_planner(query.order != Order::none);
-    const int result = SPI_execute_plan_extended(query.plan, &options);
-    if (result < 0) elog(ERROR, "could not read a source: %s", SPI_result_code_string(result));
-    AtEOXact_GUC(true, level);
-}
-
 // Reads everything into one evaluation, which lives in `memory`; nullptr, with a greater effort to try, if the rows
 // could not be used in the order they came. SPI leaves its own memory context behind, hence the switch.
 Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, TimeRange range, ArrayType* patterns,
@@ -75,7 +49,7 @@ Evaluation* attempt(MemoryContext memory, SourceColumns& columns, Spec spec, Tim
     MemoryContextSwitchTo(memory);
     Evaluation* evaluation = create(spec);
     Receiver* receiver = make_receiver(columns, evaluation, &reading, left_out);
-    run(query, receiver, range, patterns);
+    run_source_query(query, range, patterns, as_destination(receiver), 0);
     if (!flush(receiver)) return nullptr;
     finish(evaluation);
     return evaluation;
@@ -143,6 +117,10 @@ void define_evaluate_settings() {
         "Rows that come unordered are sorted in memory up to half of it, and by the executor beyond; "
         "a window whose rows need more than all of it is an error.",
         &memory_limit_mb, 1024, 16, MAX_KILOBYTES / 1024, PGC_USERSET, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "raxx_detect.history_limit", "Time after which a run of a rule leaves the rest of the history to the next.",
+        "The newest minute is judged all the same. 0 judges everything at once.", &history_limit_ms, 60000, 0,
+        INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
 }
 
 }  // namespace raxx

@@ -1,7 +1,9 @@
 // What happens when the server loads the module.
 #include "pg/evaluate.h"
 #include "pg/pg.h"
+#include "pg/records.h"
 #include "pg/source_query.h"
+#include "pg/worker/worker.h"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -10,6 +12,8 @@ __attribute__((visibility("default"))) void _PG_init(void);
 
 void _PG_init(void) {
     raxx::define_evaluate_settings();
+    raxx::define_record_settings();
     raxx::watch_source_relations();
+    raxx::worker::prepare();
     MarkGUCPrefixReserved("raxx_detect");
 }

@@ -3,6 +3,7 @@
 extern "C" {
 #include "catalog/pg_statistic.h"
 #include "lib/stringinfo.h"
+#include "nodes/params.h"
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
 }
@@ -19,14 +20,16 @@ struct Key {
 // Plans are made when they are first wanted.
 struct Entry {
     Key key;
-    NameData schema;  // whose renaming no news of the relation tells
-    bool stale;       // the relation changed
+    bool stale;  // the relation changed
     bool chosen;
     bool has_time_order;  // an index gives it, so that nobody sorts
     bool has_key_order;
     bool lies_in_order;  // the table itself, by its statistics
     SPIPlanPtr by_time, by_key, unordered;
 };
+
+// A session that reads ever new relations must not grow for ever: past so many entries, all are made anew.
+constexpr long kMostEntries = 128;
 
 HTAB* kept = nullptr;
 int running = 0;
@@ -47,10 +50,11 @@ void drop_plan(SPIPlanPtr* plan) {
 
 void drop_stale_entries() {
     if (running > 1) return;  // an evaluation around this one may hold any of them
+    const bool too_many = hash_get_num_entries(kept) >= kMostEntries;
     HASH_SEQ_STATUS scan;
     hash_seq_init(&scan, kept);
     while (auto* entry = static_cast<Entry*>(hash_seq_search(&scan))) {
-        if (!entry->stale) continue;
+        if (!entry->stale && !too_many) continue;
         drop_plan(&entry->by_time);
         drop_plan(&entry->by_key);
         drop_plan(&entry->unordered);
@@ -74,16 +78,15 @@ Entry* entry_of(const SourceColumns& columns, TimeRange range) {
     key.filter = columns.filter.number;
     key.has_from = range.from != kMinusInfinity;
     key.has_to = range.to != kInfinity;
-    const char* schema = get_namespace_name(get_rel_namespace(columns.relation));
     bool found = false;
     auto* entry = static_cast<Entry*>(hash_search(kept, &key, HASH_FIND, &found));
-    if (found && namestrcmp(&entry->schema, schema) != 0) entry->stale = true;
+    // No news of the relation itself tells of a renamed schema, or of an index beneath a view; the plan knows.
+    if (found && entry->chosen && !SPI_plan_is_valid(entry->by_time)) entry->stale = true;
     drop_stale_entries();
     entry = static_cast<Entry*>(hash_search(kept, &key, HASH_ENTER, &found));
     if (!found) {
         *entry = Entry{};
         entry->key = key;
-        namestrcpy(&entry->schema, schema);
     }
     return entry;
 }
@@ -168,6 +171,30 @@ bool lies_in_order(const Key& key) {
     return result;
 }
 
+// Returns the level for AtEOXact_GUC.
+int set_planner(bool ordered) {
+    const int level = NewGUCNestLevel();
+    set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    const char* unwanted = ordered ? "enable_sort" : "synchronize_seqscans";
+    set_config_option(unwanted, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    return level;
+}
+
+ParamListInfo parameters(TimeRange range, ArrayType* patterns) {
+    const int count = patterns == nullptr ? 2 : 3;
+    ParamListInfo list = makeParamList(count);
+    const Datum values[] = {TimestampTzGetDatum(range.from), TimestampTzGetDatum(range.to),
+                            PointerGetDatum(patterns)};
+    const Oid types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID};
+    for (int i = 0; i < count; ++i) {
+        list->params[i].value = values[i];
+        list->params[i].isnull = false;
+        list->params[i].pflags = PARAM_FLAG_CONST;
+        list->params[i].ptype = types[i];
+    }
+    return list;
+}
+
 void choose(Entry* entry, const SourceColumns& columns) {
     if (entry->chosen) return;
     const int level = set_planner(true);
@@ -176,6 +203,7 @@ void choose(Entry* entry, const SourceColumns& columns) {
     if (entry->key.key != 0 && groups_entities(columns.key)) {
         if (entry->by_key == nullptr) entry->by_key = prepare(entry->key, " ORDER BY 2, 1");
         entry->has_key_order = !plan_sorts(entry->by_key);
+        if (!entry->has_key_order) drop_plan(&entry->by_key);
     }
     AtEOXact_GUC(true, level);
     // Worth it only where everything is read, and more than times, which an index alone gives as fast.
@@ -253,12 +281,18 @@ SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_
     return {Effort::index, Order::none, entry->unordered};
 }
 
-int set_planner(bool ordered) {
-    const int level = NewGUCNestLevel();
-    set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    const char* unwanted = ordered ? "enable_sort" : "synchronize_seqscans";
-    set_config_option(unwanted, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    return level;
+uint64 run_source_query(const SourceQuery& query, TimeRange range, ArrayType* patterns, DestReceiver* destination,
+                        uint64 most_rows) {
+    SPIExecuteOptions options = {};
+    options.params = parameters(range, patterns);
+    options.read_only = true;
+    options.dest = destination;
+    options.tcount = most_rows;
+    const int level = set_planner(query.order != Order::none);
+    const int result = SPI_execute_plan_extended(query.plan, &options);
+    if (result < 0) elog(ERROR, "could not read a source: %s", SPI_result_code_string(result));
+    AtEOXact_GUC(true, level);
+    return SPI_processed;
 }
 
 void enter_source_query() { ++running; }

@@ -47,11 +47,13 @@ struct SourceQuery {
 // whole index is no waste, or where none gives the order of time.
 SourceQuery source_query(const SourceColumns& columns, TimeRange range, bool by_key, Effort effort);
 
-// The planner's settings under which a source query is planned, and therefore run: no JIT, since compiling a plan
-// that is kept for years, for runs that read a minute, is never worth it; and for an ordered query no sort where an
-// index can give the order, since the generic plan's guess of half a percent of the rows makes sorting look cheap.
-// A table that is read as it lies is read from its beginning. Returns the level for AtEOXact_GUC.
-int set_planner(bool ordered);
+// Runs it, under the planner's settings under which it was planned: no JIT, since compiling a plan that is kept for
+// years, for runs that read a minute, is never worth it; and for an ordered query no sort where an index can give
+// the order, since the generic plan's guess of half a percent of the rows makes sorting look cheap. A table that is
+// read as it lies is read from its beginning. patterns: for the filter column, or nullptr; destination: nullptr for
+// nobody; most_rows: 0 for all. Returns how many rows there were.
+uint64 run_source_query(const SourceQuery& query, TimeRange range, ArrayType* patterns, DestReceiver* destination,
+                        uint64 most_rows);
 
 // Planning and running a source query can run functions that evaluate, too: a query must not be dropped while it is
 // in use. Bracket everything from source_query() to the end of its execution with these (the second in PG_FINALLY).

@@ -6,11 +6,12 @@ use strict;
 use warnings FATAL => 'all';
 
 use Exporter 'import';
+use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes;
 
-our @EXPORT = qw(new_server new_database new_session load_application wait_until private_memory what_is_left);
+our @EXPORT = qw(new_server new_database new_session load_application load_fortnight wait_until private_memory what_is_left differences);
 
 # A running server; the settings are lines of postgresql.conf.
 sub new_server
@@ -64,6 +65,14 @@ END
 	return;
 }
 
+# The sources of nearly all rules, as application.sql has them, over two weeks; nothing of it has arrived yet.
+sub load_fortnight
+{
+	my ($node, $database) = @_;
+	$node->safe_psql($database, 'SET client_min_messages = warning;' . slurp_file("$FindBin::RealBin/application.sql"));
+	return;
+}
+
 # See Server::Session.
 sub new_session
 {
@@ -91,20 +100,33 @@ sub private_memory
 	return $kilobytes / 1024;
 }
 
-# Findings, coverage, runs and states, without the numbers and the times of day that no two servers share.
+# The rows of all the extension's tables that runs or people write, each in a line, without the numbers, durations and
+# times of day that no two servers share: a time of today is "now". Long rows end in their hash.
 sub what_is_left
 {
 	my ($node, $database) = @_;
 	return $node->safe_psql($database, <<'END');
-SELECT 'finding', to_jsonb(f) - '{finding_id,detected_at,updated_at}'::text[] FROM raxx_detect.detection_findings f
-ORDER BY f.rule_id, f.entity, f.episode;
-SELECT 'coverage', to_jsonb(c) FROM raxx_detect.coverage c ORDER BY c.rule_id, c.source;
-SELECT 'run', to_jsonb(r) - '{run_id,started_at,elapsed}'::text[] FROM raxx_detect.rule_runs r ORDER BY r.rule_id, r.run_id;
-SELECT 'state', r.rule_id, r.state, r.state_reason FROM raxx_detect.rules r ORDER BY r.rule_id;
-SELECT 'change', c.rule_id, c.from_state, c.to_state FROM raxx_detect.rule_state_changes c ORDER BY c.rule_id, c.change_id;
-SELECT 'heartbeat', h.as_of, h.runs FROM raxx_detect.heartbeat h;
-SELECT 'deliveries', count(*) FROM raxx_detect.deliveries;
+SELECT format($$ SELECT %L || left(row, 500) || ' ' || md5(row)
+	FROM (SELECT (to_jsonb(t) %s %s)::text AS row FROM %s t) r ORDER BY 1 $$, relname || ' ', string_agg(format('- %L', attname), ' ')
+	FILTER (WHERE attidentity <> '' OR attname IN ('elapsed', 'judged_with', 'configuration')),
+	string_agg(format($$ || jsonb_build_object(%L, CASE WHEN t.%I > now() - interval '1 day' THEN 'now' ELSE t.%I::text END) $$,
+		attname, attname, attname), ' ') FILTER (WHERE atttypid = 'timestamptz'::regtype), c.oid::regclass)
+FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+WHERE relnamespace = 'raxx_detect'::regnamespace AND relkind IN ('r', 'p')
+AND relname NOT IN ('fixtures', 'free_mail_domains', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
+GROUP BY c.oid ORDER BY relname
+\gexec
 END
+}
+
+# The lines that only one of two such texts has.
+sub differences
+{
+	my ($got, $expected) = @_;
+	my %count;
+	$count{$_}++ foreach split /\n/, $got;
+	$count{$_}-- foreach split /\n/, $expected;
+	return join "\n", map { ($count{$_} > 0 ? 'only here: ' : 'only undisturbed: ') . $_ } grep { $count{$_} } sort keys %count;
 }
 
 # A psql that stays connected. Queries can be sent ahead; their results are received in the same order.

@@ -1,83 +1,203 @@
-# A crash in the middle of a run loses nothing and doubles nothing: what was not committed is as if it had never been,
-# and the next run gives what a server that was never disturbed gives.
+# A run that is cut short, at whichever point and however, leaves nothing: what was not committed is as if it had never
+# been, and the next run leaves what a server that was never disturbed has. CrashMatrix.pm says what is tested; by
+# default every eleventh case, with RAXX_CRASH_MATRIX=file all of them, written into that file as a page.
 use strict;
 use warnings FATAL => 'all';
 
 use FindBin;
 use lib $FindBin::RealBin;
+use CrashMatrix;
 use Server;
+use PostgreSQL::Test::Utils 'append_to_file';
 use Test::More;
 
-my $node = new_server('restart_after_crash = on');
-my @databases = map { new_database($node, $_) } 'calm', 'stormy';
-# Each source is bound to a view that waits for a lock at two of its rows, one for each of the two runs to come: that is
-# how a run is held in the middle of reading.
-my @sources = ('rbac_denials', 'waitlist_signups', 'customer_audit_events', 'console_audit_events');
-foreach my $db (@databases)
-{
-	load_application($node, $db);
-	foreach my $lock (1 .. @sources)
-	{
-		my $source = $sources[ $lock - 1 ];
-		$node->safe_psql($db, <<"END");
-SELECT (array_agg(id ORDER BY event_time))[count(*) / 2] AS first, (array_agg(id ORDER BY event_time))[count(*) * 4 / 5] AS second
-FROM $source \\gset
-CREATE VIEW gated_$source AS
-SELECT * FROM $source WHERE id NOT IN (:first, :second) OR pg_advisory_xact_lock_shared($lock) IS NOT NULL;
-SELECT raxx_detect.bind_source('$source', 'gated_$source');
+# A standby that never comes lets a session that waits for it be caught between its commit and its answer.
+my $node = new_server(
+	'restart_after_crash = on',
+	'autovacuum = off',
+	'wal_level = replica',
+	'max_wal_senders = 1',
+	'synchronous_commit = local',
+	"synchronous_standby_names = 'nobody'");
+my $role = 'raxx_runner';
+$node->safe_psql('postgres', "CREATE ROLE $role LOGIN");
+
+# ---- undisturbed ---------------------------------------------------------------------------------------------------
+
+my $call = { run_all => sub { "raxx_detect.run_all('$_[1]')" }, run => sub { "raxx_detect.run('$_[0]', '$_[1]')" } };
+my %before;  # the database before each run, with its rows there
+my $base = new_database($node, 'base');
+load_fortnight($node, $base);
+$node->safe_psql($base, <<"END");
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO $role;
+GRANT USAGE ON SCHEMA raxx_detect TO $role;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA raxx_detect TO $role;
+CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS
+'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN CASE TG_OP WHEN ''DELETE'' THEN OLD ELSE NEW END; END';
 END
+
+sub copy_database
+{
+	my ($from, $to) = @_;
+	$node->safe_psql('postgres', "CREATE DATABASE $to TEMPLATE $from");
+	return $to;
+}
+
+sub calls
+{
+	my ($db, @expressions) = @_;
+	my $session = new_session($node, $db, $role);
+	$session->query("SELECT count(*) FROM $_") foreach @expressions;
+	$session->quit;
+	return;
+}
+
+# What so many calls leave, one after the other, in a copy of the database before a run.
+my %undisturbed;
+
+sub undisturbed
+{
+	my ($run, $expression, $times) = @_;
+	$undisturbed{$run}{$expression}[$times] //= do
+	{
+		my $db = copy_database($before{$run}, 'undisturbed');
+		calls($db, ($expression) x $times);
+		my $left = what_is_left($node, $db);
+		$node->safe_psql('postgres', "DROP DATABASE $db");
+		$left;
+	};
+	return $undisturbed{$run}{$expression}[$times];
+}
+
+foreach my $run (@CrashMatrix::runs)
+{
+	my $as_of = $CrashMatrix::as_of{$run};
+	my $expression = $call->{run_all}->('', $as_of);
+	$node->safe_psql($base, "UPDATE clock SET moment = '$as_of'");
+	$before{$run} = copy_database($base, "before_$run");
+	calls($base, $expression);
+	my $left = $undisturbed{$run}{$expression}[1] = what_is_left($node, $base);
+	cmp_ok(() = $left =~ /^detection_findings /mg, '>=', 20, "the $run run: there are findings");
+	cmp_ok(() = $left =~ /^baseline_days /mg, '>=', 50, "the $run run: there are baselines");
+}
+
+# ---- points ----------------------------------------------------------------------------------------------------------
+
+# The SQL commands that make a run wait at a point, and hold what it waits for.
+sub trap
+{
+	my ($point, $run) = @_;
+	my @commands = ('BEGIN', 'SELECT pg_advisory_xact_lock(1)');
+	if ($point->{gate})
+	{
+		my $from = { first => '-infinity', following => $CrashMatrix::as_of{first}, downtime => $CrashMatrix::as_of{following} }->{$run};
+		unshift @commands, "UPDATE clock SET gated = '$point->{gate}', gate = (SELECT (array_agg(id ORDER BY event_time))[1 + count(*) / 2]
+			FROM $point->{gate} WHERE event_time > '$from')";
 	}
+	elsif ($point->{on})
+	{
+		my $row = $point->{on} =~ /DELETE/ ? 'OLD' : 'NEW';
+		unshift @commands, 'CREATE ' . ($point->{deferred} ? 'CONSTRAINT ' : '') . "TRIGGER trap $point->{on} " .
+		  ($point->{deferred} ? 'DEFERRABLE INITIALLY DEFERRED ' : '') . 'FOR EACH ROW ' .
+		  ($point->{rule} ? "WHEN ($row.rule_id = '$point->{rule}') " : '') . 'EXECUTE FUNCTION wait_here()';
+	}
+	return join ';', @commands;
 }
-my @as_of = ('2024-03-06 12:00', '2024-03-07 18:00');
 
-sub run_all
-{
-	my ($db, $as_of) = @_;
-	return $node->safe_psql($db, "SELECT string_agg(DISTINCT outcome, ' ' ORDER BY outcome) FROM raxx_detect.run_all('$as_of')");
-}
+# ---- what happens ------------------------------------------------------------------------------------------------------
 
-# dies_at PLACE, HOLD, KILL: a run that HOLD, an SQL command, makes wait is ended by KILL, and leaves no trace.
-sub dies_at
+sub wait_for_restart
 {
-	my ($place, $as_of, $hold, $kill) = @_;
-	my $before = what_is_left($node, 'stormy');
-	my $runner = new_session($node, 'stormy');
-	my $holder = new_session($node, 'stormy');
-	$holder->query("BEGIN; $hold");
-	$runner->send("SELECT count(*) FROM raxx_detect.run_all('$as_of')");
-	wait_until('the run waits',
-		sub { $holder->query("SELECT cardinality(pg_blocking_pids($runner->{pid}))") });
-	my $log_size = -s $node->logfile;
-	$kill->($runner);
-	$_->quit foreach $runner, $holder;
+	my ($log_size) = @_;
 	$node->wait_for_log(qr/database system is ready to accept connections/, $log_size);
-	is(what_is_left($node, 'stormy'), $before, "killed while $place, as of $as_of: nothing is left of the run");
 	return;
 }
 
-sub kill_backend
+# The server's processes other than its postmaster. Any other process may end while it is looked at.
+sub children
 {
-	my ($runner) = @_;
-	kill 'KILL', $runner->{pid};
-	return;
+	my ($postmaster) = @_;
+	my @pids;
+	foreach my $pid (map { m{^/proc/(\d+)$} ? $1 : () } glob '/proc/[0-9]*')
+	{
+		open(my $stat, '<', "/proc/$pid/stat") or next;
+		my $line = <$stat> // '';
+		push @pids, $pid if $line =~ /^\d+ \(.*\) \S $postmaster /;
+	}
+	return @pids;
 }
 
-sub kill_postmaster
+sub start_again
 {
-	$node->kill9;
 	# The old server's backends have to be gone first.
 	wait_until('the server starts again', sub { $node->start(fail_ok => 1) });
 	return;
 }
 
-foreach my $as_of (@as_of)
+my %happens = (
+	'cancelled' => sub { my ($pid, $control) = @_; $control->query("SELECT pg_cancel_backend($pid)"); return },
+	'terminated' => sub { my ($pid, $control) = @_; $control->query("SELECT pg_terminate_backend($pid)"); return },
+	'backend killed' => sub {
+		my ($pid) = @_;
+		my $log_size = -s $node->logfile;
+		kill 'KILL', $pid;
+		wait_for_restart($log_size);
+		return;
+	},
+	'postmaster killed' => sub { $node->kill9; start_again(); return },
+	'all killed' => sub {
+		my @pids = children($node->{_pid});
+		kill 'KILL', $node->{_pid}, @pids;
+		$node->kill9;
+		start_again();
+		return;
+	});
+
+# ---- cells -----------------------------------------------------------------------------------------------------------
+
+# cell CELL: tests one; true if all was as it should be.
+sub cell
 {
-	dies_at("reading $sources[$_ - 1]", $as_of, "SELECT pg_advisory_xact_lock($_)", \&kill_backend) foreach 1 .. @sources;
-	dies_at('everything was written', $as_of, 'LOCK TABLE raxx_detect.heartbeat', \&kill_backend);
-	dies_at('everything was written, with the server', $as_of, 'LOCK TABLE raxx_detect.heartbeat', \&kill_postmaster);
-	is(run_all($_, $as_of), 'dormant ok skipped', "run_all in the $_ database, as of $as_of") foreach @databases;
-	my $undisturbed = what_is_left($node, 'calm');
-	is(what_is_left($node, 'stormy'), $undisturbed, "as of $as_of: the same as on an undisturbed server");
-	cmp_ok(() = $undisturbed =~ /^finding/mg, '>=', 15, "as of $as_of: there are findings");
+	my ($cell) = @_;
+	my ($point, $run) = @$cell{ 'point', 'run' };
+	my $expression = $call->{ $cell->{caller} }->($point->{rule} // '', $CrashMatrix::as_of{$run});
+	my $kept = $point->{commit} ? 1 : 0;  # runs that remain
+	my $name = "$cell->{kind} when $point->{point} ($cell->{caller}, $run run)";
+	my $db = copy_database($before{$run}, 'cell');
+
+	my $control = new_session($node, $db);
+	$control->query(trap($point, $run));
+	my $runner = new_session($node, $db, $role);
+	$runner->query('SET synchronous_commit = on') if $point->{commit};
+	$runner->send("SELECT count(*) FROM $expression");
+	my $waits = $point->{commit} ? "wait_event = 'SyncRep'" : "wait_event_type = 'Lock' AND wait_event = 'advisory'";
+	wait_until("a run waits where $point->{point}", sub { $control->query("SELECT $waits FROM pg_stat_activity WHERE pid = $runner->{pid}") eq 't' });
+	$happens{ $cell->{kind} }->($runner->{pid}, $control);
+	if ($cell->{kind} eq 'cancelled')
+	{
+		my ($state) = $runner->receive;
+		is($state, $point->{commit} ? '00000' : '57014', "$name: its caller is told");
+	}
+	else
+	{
+		wait_until('the process is gone', sub { !kill 0, $runner->{pid} });
+	}
+	$_->quit foreach $runner, $control;
+
+	my $good = is(differences(what_is_left($node, $db), undisturbed($run, $expression, $kept)), '',
+		"$name: " . ($kept ? 'all of it is there' : 'nothing is left of it'));
+	calls($db, $expression);
+	$good &= is(differences(what_is_left($node, $db), undisturbed($run, $expression, $kept + 1)), '', "$name: then it is as if undisturbed");
+	$node->safe_psql('postgres', "DROP DATABASE $db");
+	return $good;
 }
+
+my $page = $ENV{RAXX_CRASH_MATRIX};
+my @cells = CrashMatrix::cells();
+my @chosen = $page ? @cells : @cells[ grep { $_ % 11 == 0 } 0 .. $#cells ];
+foreach my $cell (@chosen)
+{
+	$cell->{result} = !cell($cell) ? '**FAILED**' : $cell->{point}{commit} ? 'kept' : 'gone';
+}
+append_to_file($page, CrashMatrix::page(@cells)) if $page;
 done_testing();

@@ -1,0 +1,10 @@
+-- By hand: what has become of the tables and types of 0.1.0. The rest of the update is made by tools/update-script.
+
+-- What is shipped, and what somebody has changed of it (sql/90_dump.sql).
+ALTER TABLE raxx_detect.source_kinds ADD COLUMN shipped boolean NOT NULL DEFAULT false;
+ALTER TABLE raxx_detect.source_roles ADD COLUMN shipped boolean NOT NULL DEFAULT false;
+ALTER TABLE raxx_detect.methods ADD COLUMN shipped boolean NOT NULL DEFAULT false;
+ALTER TABLE raxx_detect.method_parameters ADD COLUMN shipped boolean NOT NULL DEFAULT false;
+ALTER TABLE raxx_detect.free_mail_domains ADD COLUMN shipped boolean NOT NULL DEFAULT false;
+ALTER TABLE raxx_detect.fixtures ADD COLUMN shipped boolean NOT NULL DEFAULT false;
+ALTER TABLE raxx_detect.rules ADD COLUMN overrides text[];

@@ -1,0 +1,48 @@
+#include "pg/records.h"
+
+#include "pg/pg.h"
+
+namespace raxx {
+namespace {
+
+constexpr int kMinutesOfADay = 24 * 60;
+
+int blind_after_s = 300;
+int keep_runs_minutes = 400 * kMinutesOfADay;
+
+Interval* interval_of(int64 microseconds, int days) {
+    auto* result = static_cast<Interval*>(palloc0(sizeof(Interval)));
+    result->time = microseconds;
+    result->day = days;
+    return result;
+}
+
+}  // namespace
+
+void define_record_settings() {
+    DefineCustomIntVariable("raxx_detect.blind_after",
+                            "How long nobody may run the rules, or a transaction may stay open, before the "
+                            "rules count as blind.",
+                            "Longer than the time between two calls of run_all(). See raxx_detect.health.",
+                            &blind_after_s, 300, 1, 30 * 24 * 3600, PGC_USERSET, GUC_UNIT_S, nullptr, nullptr,
+                            nullptr);
+    DefineCustomIntVariable("raxx_detect.keep_runs", "How long the records of runs are kept.",
+                            "Records of a rule's changes of state are kept ten times as long; findings are kept.",
+                            &keep_runs_minutes, 400 * kMinutesOfADay, 7 * kMinutesOfADay, 36500 * kMinutesOfADay,
+                            PGC_USERSET, GUC_UNIT_MIN, nullptr, nullptr, nullptr);
+}
+
+}  // namespace raxx
+
+using namespace raxx;
+
+// blind_after() -> interval
+RAXX_FUNCTION(raxx_blind_after) {
+    PG_RETURN_INTERVAL_P(interval_of(blind_after_s * USECS_PER_SEC, 0));
+}
+
+// keep_runs() -> interval
+RAXX_FUNCTION(raxx_keep_runs) {
+    PG_RETURN_INTERVAL_P(
+        interval_of(keep_runs_minutes % kMinutesOfADay * USECS_PER_MINUTE, keep_runs_minutes / kMinutesOfADay));
+}
