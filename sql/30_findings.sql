@@ -94,7 +94,7 @@ COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence
 CREATE FUNCTION raxx_detect.continued(c raxx_detect.candidate, old raxx_detect.detection_findings) RETURNS raxx_detect.candidate
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    reason CONSTANT text := ' \((threshold|limit) [^()]*\)$|; it was the shape of [^;]*$';  -- what a summary says of the limit and its history
+    reason CONSTANT text := ' \((?:threshold|limit) [^()]*\)$|; it was the shape of [^;]*$';  -- what a summary says of the limit and its history
     told_by_old boolean;
 BEGIN
     c.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));
