@@ -65,10 +65,15 @@ CREATE FUNCTION raxx_detect.count_hours(binding raxx_detect.source_bindings, fro
     OUT hour timestamptz, OUT rows bigint)
 RETURNS SETOF record LANGUAGE plpgsql STABLE ROWS 200 SET search_path = pg_catalog, pg_temp SET enable_sort = off SET jit = off AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = binding.relation) THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_table', MESSAGE = format('the relation bound to source %s no longer exists', binding.source),
+            DETAIL = format('It had OID %s.', binding.relation::oid),
+            HINT = format('Bind the source again: SELECT raxx_detect.bind_source(%L, ''your_table'').', binding.source);
+    END IF;
     RETURN QUERY EXECUTE format(
         'SELECT date_bin(''1 hour'', t.%1$I, timestamptz ''2000-01-01 00:00:00+00''), count(*) FROM %2$s t
          WHERE t.%1$I >= $1 AND t.%1$I < $2 GROUP BY 1',
-        coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time'), binding.relation)
+        raxx_detect.time_column(binding), binding.relation)
     USING from_hour, to_hour;
 END $$;
 COMMENT ON FUNCTION raxx_detect.count_hours(raxx_detect.source_bindings, timestamptz, timestamptz) IS
@@ -182,10 +187,16 @@ CREATE FUNCTION raxx_detect.lock_rules_of(source text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    wanted text[] := ARRAY(SELECT r.rule_id FROM raxx_detect.rules r WHERE source = ANY (r.sources || r.optional_sources));
+    id text;
 BEGIN
-    RETURN cardinality(wanted) = (SELECT count(*) FROM (
-        SELECT FROM raxx_detect.rules r WHERE r.rule_id = ANY (wanted) FOR NO KEY UPDATE SKIP LOCKED) locked);
+    -- One after the other, in the order of runs: of two that sweep at once, one has them all.
+    FOR id IN SELECT r.rule_id FROM raxx_detect.rules r WHERE source = ANY (r.sources || r.optional_sources) ORDER BY r.number NULLS LAST, r.rule_id LOOP
+        PERFORM FROM raxx_detect.rules r WHERE r.rule_id = id FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN true;
 END $$;
 COMMENT ON FUNCTION raxx_detect.lock_rules_of(text) IS 'Locks the rules that read a source, so that no run is at them meanwhile; false if one is at one of them now.';
 
@@ -209,8 +220,7 @@ DECLARE
     noted record;
 BEGIN
     IF s.counted_by <> current_user AND (s.row_security OR under_row_security) THEN
-        DELETE FROM raxx_detect.hourly_counts h WHERE h.source = binding.source;
-        s.counted_to := NULL;
+        s.counted_to := NULL;  -- another may see other rows: nothing to compare
     END IF;
     first_time := s.counted_to IS NULL;
     whole := whole OR first_time;
@@ -239,7 +249,7 @@ BEGIN
     INSERT INTO raxx_detect.hourly_counts AS h (source, hour, rows)
     SELECT binding.source, c.hour, c.rows_now FROM unnest(changes) c
     ON CONFLICT ON CONSTRAINT hourly_counts_pkey DO UPDATE SET rows = EXCLUDED.rows,
-        gone = CASE WHEN evidence THEN greatest(0, h.gone + h.rows - EXCLUDED.rows) ELSE 0 END;
+        gone = CASE WHEN NOT evidence THEN 0 WHEN first_time THEN h.gone ELSE greatest(0, h.gone + h.rows - EXCLUDED.rows) END;
     IF evidence AND NOT first_time THEN
         noted := raxx_detect.note_rows_gone(binding, changes, as_of);
         result.findings_new := result.findings_new + noted.added;
@@ -284,16 +294,17 @@ BEGIN
         started := clock_timestamp();
         to_hour := raxx_detect.hour_of(raxx_detect.before(as_of, binding.lateness));
         result := (binding.source, 'busy', '{}', 0, 0, 0, 0, NULL, 'another run is at it');
-        SELECT w.* INTO s FROM raxx_detect.sweeps w WHERE w.source = binding.source FOR NO KEY UPDATE SKIP LOCKED;
+        s := NULL;
+        IF raxx_detect.lock_rules_of(binding.source) THEN
+            SELECT w.* INTO s FROM raxx_detect.sweeps w WHERE w.source = binding.source FOR NO KEY UPDATE SKIP LOCKED;
+        END IF;
         CONTINUE WHEN NOT all_of_it AND s.tried_to >= to_hour;  -- another run just did it
         IF s.source IS NOT NULL THEN
+            result.outcome := 'ok';
+            result.detail := NULL;
             BEGIN  -- one source that fails does not keep the others from being counted
-                IF raxx_detect.lock_rules_of(binding.source) THEN
-                    result.outcome := 'ok';
-                    result.detail := NULL;
-                    result := raxx_detect.sweep_source(binding, s, as_of, to_hour,
-                        all_of_it OR s.whole_at IS NULL OR as_of - s.whole_at >= interval '1 day', result);
-                END IF;
+                result := raxx_detect.sweep_source(binding, s, as_of, to_hour,
+                    all_of_it OR s.whole_at IS NULL OR as_of - s.whole_at >= interval '1 day', result);
             EXCEPTION WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
                 result := (binding.source, 'error', '{}', 0, 0, 0, 0, NULL, raxx_detect.error_in_words(state, message, detail, hint));

@@ -129,18 +129,16 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp A
         WHERE r.rule_id = $1 AND r.started_at >= from_time AND r.started_at < to_time
         UNION ALL  -- what was in force when the time began
         (SELECT r.run_id, r.started_at, r.outcome, r.detail FROM raxx_detect.rule_runs r
-         WHERE r.rule_id = $1 AND r.started_at < from_time AND r.outcome NOT IN ('busy', 'skipped')
-         ORDER BY r.started_at DESC, r.run_id DESC LIMIT 1)
+         WHERE r.rule_id = $1 AND r.started_at < from_time AND r.outcome NOT IN ('busy', 'skipped') ORDER BY r.run_id DESC LIMIT 1)
         UNION ALL  -- and whether another run was at it
         (SELECT l.run_id, l.started_at, l.outcome, l.detail
-         FROM (SELECT r.* FROM raxx_detect.rule_runs r WHERE r.rule_id = $1 AND r.started_at < from_time
-               ORDER BY r.started_at DESC, r.run_id DESC LIMIT 1) l
+         FROM (SELECT r.* FROM raxx_detect.rule_runs r WHERE r.rule_id = $1 AND r.started_at < from_time ORDER BY r.run_id DESC LIMIT 1) l
          WHERE l.outcome = 'busy')
-    ), lasting AS (
-        SELECT s.outcome, s.detail, s.started_at, lead(s.started_at, 1, 'infinity') OVER (ORDER BY s.started_at, s.run_id) AS until
+    ), lasting AS (  -- in the order in which they were written: the run that others found busy began before theirs
+        SELECT s.outcome, s.detail, s.started_at, greatest(s.started_at, lead(s.started_at, 1, 'infinity') OVER (ORDER BY s.run_id)) AS until
         FROM shown s WHERE s.outcome NOT IN ('busy', 'skipped')
     ), following AS (
-        SELECT s.outcome, s.detail, s.started_at, lead(s.started_at, 1, 'infinity') OVER (ORDER BY s.started_at, s.run_id) AS until
+        SELECT s.outcome, s.detail, s.started_at, greatest(s.started_at, lead(s.started_at, 1, 'infinity') OVER (ORDER BY s.run_id)) AS until
         FROM shown s
     )
     SELECT l.outcome, l.detail, tstzrange(l.started_at, l.until) FROM lasting l WHERE l.started_at < l.until

@@ -122,6 +122,17 @@ CREATE TRIGGER restore_only_row BEFORE INSERT ON raxx_detect.statement_scraper
 FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_only_row('taken_at');
 COMMENT ON TRIGGER restore_only_row ON raxx_detect.statement_scraper IS 'Lets a dump''s row in.';
 
+CREATE FUNCTION raxx_detect.restore_sweep() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM raxx_detect.sweeps w WHERE w.source = NEW.source AND w.tried_to IS NULL;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION raxx_detect.restore_sweep() IS 'Trigger: lets a dump''s row of a source in, in place of the one that CREATE EXTENSION has made, as long as no sweep has been tried.';
+
+CREATE TRIGGER restore_sweep BEFORE INSERT ON raxx_detect.sweeps FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_sweep();
+COMMENT ON TRIGGER restore_sweep ON raxx_detect.sweeps IS 'Lets a dump''s row in.';
+
 -- ---- foreign keys during a restore in parallel -------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.load_unchecked() RETURNS trigger
@@ -159,6 +170,7 @@ BEGIN
 END $$;
 ALTER TABLE raxx_detect.rules ENABLE ALWAYS TRIGGER note_overrides;
 ALTER TABLE raxx_detect.rules ENABLE ALWAYS TRIGGER restore_rule;
+ALTER TABLE raxx_detect.sweeps ENABLE ALWAYS TRIGGER restore_sweep;
 
 -- ---- what is shipped, and what is dumped --------------------------------------------------------------------------
 
@@ -192,6 +204,7 @@ BEGIN
         ('method_parameters', 'WHERE NOT shipped'),
         ('free_mail_domains', 'WHERE NOT shipped'),
         ('fixtures', 'WHERE NOT shipped'),
+        ('sweeps', 'WHERE tried_to IS NOT NULL'),
         -- A relation that is gone would be dumped as its OID, and come back as whatever has that OID there; temporary
         -- ones are nobody else's.
         ('source_bindings', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation AND c.relpersistence <> ''t'')')

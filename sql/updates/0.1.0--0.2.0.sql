@@ -8,3 +8,14 @@ ALTER TABLE raxx_detect.method_parameters ADD COLUMN shipped boolean NOT NULL DE
 ALTER TABLE raxx_detect.free_mail_domains ADD COLUMN shipped boolean NOT NULL DEFAULT false;
 ALTER TABLE raxx_detect.fixtures ADD COLUMN shipped boolean NOT NULL DEFAULT false;
 ALTER TABLE raxx_detect.rules ADD COLUMN overrides text[];
+
+-- Quiet runs (sql/56_quiet.sql).
+ALTER TABLE raxx_detect.coverage
+    ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
+    ADD COLUMN by_the_clock boolean NOT NULL DEFAULT false,
+    ADD COLUMN judged_with text;
+ALTER TABLE raxx_detect.coverage SET (fillfactor = 50);
+ALTER TABLE raxx_detect.heartbeat
+    ADD COLUMN quiet_rules text[] NOT NULL DEFAULT '{}',
+    ADD COLUMN configuration text;
+ALTER TABLE raxx_detect.heartbeat SET (fillfactor = 50);

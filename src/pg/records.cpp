@@ -37,9 +37,7 @@ void define_record_settings() {
 using namespace raxx;
 
 // blind_after() -> interval
-RAXX_FUNCTION(raxx_blind_after) {
-    PG_RETURN_INTERVAL_P(interval_of(blind_after_s * USECS_PER_SEC, 0));
-}
+RAXX_FUNCTION(raxx_blind_after) { PG_RETURN_INTERVAL_P(interval_of(blind_after_s * USECS_PER_SEC, 0)); }
 
 // keep_runs() -> interval
 RAXX_FUNCTION(raxx_keep_runs) {

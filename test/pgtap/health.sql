@@ -35,7 +35,7 @@ CALL pg_temp.ran('auth_rbac_denied_burst', 460, 'ok');
 CALL pg_temp.ran('auth_rbac_denied_burst', 400, 'busy', 'another run is at it');
 CALL pg_temp.ran('auth_rbac_denied_burst', 390, 'ok');
 CALL pg_temp.ran('auth_rbac_denied_burst', 380, 'busy', 'another run is at it');
-CALL pg_temp.ran('auth_rbac_denied_burst', 375, 'ok');
+CALL pg_temp.ran('auth_rbac_denied_burst', 381, 'ok');  -- the run that was at it, which had begun before
 INSERT INTO raxx_detect.interruptions VALUES
     ('pause', pg_temp.ago(1500), pg_temp.ago(1430), 'nobody'), ('pause', pg_temp.ago(610), pg_temp.ago(595), 'nobody'),
     ('stall', pg_temp.ago(300), pg_temp.ago(280), 'process 7');

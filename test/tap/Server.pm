@@ -82,8 +82,8 @@ sub new_session
 # Asks again and again until the answer is true; dies when that takes too long.
 sub wait_until
 {
-	my ($what, $question) = @_;
-	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	my ($what, $question, $seconds) = @_;
+	my $deadline = time + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
 	until ($question->())
 	{
 		die "waited in vain until $what" if time > $deadline;

@@ -158,6 +158,7 @@ GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines
 GRANT INSERT ON raxx_detect.rule_runs, raxx_detect.rule_state_changes TO detector;
 GRANT UPDATE (state, state_reason, state_since) ON raxx_detect.rules TO detector;
 GRANT UPDATE ON raxx_detect.heartbeat TO detector;
+GRANT INSERT, UPDATE ON raxx_detect.interruptions TO detector;
 END
 $owner->query("CREATE ROLE detector LOGIN; $grants");
 my $detector = new_session($node, $db, 'detector');
@@ -165,6 +166,8 @@ like(found($detector, 'plain'), qr/\Aerror\|42501: permission denied for .*plain
 $owner->query('GRANT SELECT ON plain TO detector');
 is(found($detector, 'plain'), $found, 'a role with few privileges finds the same');
 is($detector->query("SELECT DISTINCT outcome FROM raxx_detect.run_all() ORDER BY 1"), "dormant\nok\nskipped", 'and may run all rules');
+$owner->query("UPDATE raxx_detect.heartbeat SET last_run_at = now() - interval '2 days'");
+is($detector->query('SELECT count(*) FROM raxx_detect.run_all(); SELECT kind FROM raxx_detect.interruptions'), "17\npause", 'and notes that nobody did for long');
 is(($detector->attempt("SELECT raxx_detect.set_params('auth_rbac_denied_burst', '{\"window\": \"1 second\"}')"))[0], '42501',
 	'but not change them');
 is(($detector->attempt('DELETE FROM raxx_detect.rule_runs'))[0], '42501', 'nor hide that it ran');
