@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test bench simulate soak crash-matrix rule-pages lint unit
+.PHONY: help deps demo test property bench simulate soak crash-matrix rule-pages lint unit
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -21,6 +21,9 @@ demo: deps
 #: make test           every test there is; the last line is "N passed, N failed"
 test: deps
 	@test/run
+#: make property       the theorem of docs/theorem.md, on generated rows and schedules (SEED=1 ROUNDS=2000; MUTANTS=1)
+property: deps
+	@test/property/run
 #: make bench          the evaluators beside the SQL an expert would write (ROWS=1000000,10000000)
 bench: deps
 	@test/bench/run

@@ -94,21 +94,28 @@ COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence
 CREATE FUNCTION raxx_detect.continued(c raxx_detect.candidate, old raxx_detect.detection_findings) RETURNS raxx_detect.candidate
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    least_p_value float8 := least(c.p_value, old.p_value);
+    reason CONSTANT text := ' \((?:threshold|limit) [^()]*\)$|; it was the shape of [^;]*$';  -- what a summary says of the limit and its history
+    told_by_old boolean;
 BEGIN
     c.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));
     c.conditions := ARRAY(SELECT DISTINCT x FROM unnest(c.conditions || ARRAY(
         SELECT jsonb_array_elements_text(old.evidence -> 'conditions'))) x ORDER BY x);
-    IF (old.severity, old.observed, old.sample_size) >= (c.severity, c.observed, c.sample_size) THEN
+    -- Where it is told in two ways, a threshold tells it rather than a baseline, as within one look.
+    told_by_old := (old.severity, CASE WHEN old.unit <> c.unit THEN old.fired_by ELSE '' END, old.observed, old.sample_size)
+                   >= (c.severity, CASE WHEN old.unit <> c.unit THEN c.fired_by ELSE '' END, c.observed, c.sample_size);
+    c.p_value := CASE WHEN old.unit = c.unit THEN least(c.p_value, old.p_value) WHEN told_by_old THEN old.p_value ELSE c.p_value END;
+    IF told_by_old THEN
         c.severity := old.severity; c.observed := old.observed; c.sample_size := old.sample_size;
         c.threshold := old.threshold; c.unit := old.unit; c.fired_by := old.fired_by;
         c.summary := old.summary; c.verdict := old.verdict;
-    ELSIF c.unit = old.unit THEN  -- it reached the limit at which it began
+    ELSIF c.unit = old.unit AND NOT coalesce(c.evidence -> 'baseline' ? 'share', false) THEN
+        -- It reached the limit at which it began. (Of a share, each window has a limit of its own.)
         c.threshold := old.threshold; c.fired_by := old.fired_by;
+        c.summary := regexp_replace(c.summary, reason, '') || coalesce(substring(old.summary FROM reason), substring(c.summary FROM reason), '');
     END IF;
     c.evidence := old.evidence;  -- what it began with
     c.p_value := coalesce(CASE WHEN c.fired_by = 'baseline' THEN raxx_detect.count_p_value(c.evidence -> 'baseline', c.observed) END,
-                          least_p_value);
+                          c.p_value);
     RETURN c;
 END $$;
 COMMENT ON FUNCTION raxx_detect.continued(raxx_detect.candidate, raxx_detect.detection_findings) IS
@@ -150,7 +157,12 @@ BEGIN
             IF lower(old.episode) < exact_from THEN
                 c := raxx_detect.continued(c, old);
             END IF;
-            c.severity := greatest(c.severity, old.severity);  -- severity never falls by itself
+            -- Severity never falls by itself; but a silence that looked longer while rows were merely late never was.
+            IF NOT (may_withdraw AND lower(old.episode) >= exact_from AND old.triage = 'new'
+                    AND coalesce(lower(old.episode) >= settled_before, true)) THEN
+                c.severity := greatest(c.severity, old.severity);
+                c.escalation_owner := coalesce(c.escalation_owner, old.escalation_owner);
+            END IF;
             IF kept.finding_id IS NULL THEN
                 kept := old;
             ELSE
@@ -173,15 +185,19 @@ BEGIN
             RETURNING finding_id INTO kept.finding_id;
             added := added + 1;
         ELSIF kept.updated_at IS NULL
-              OR (kept.episode, kept.severity, kept.observed, kept.threshold, kept.sample_size, kept.p_value, kept.condition, kept.occurrences,
-                  kept.evidence -> 'baseline')
-                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.threshold, c.sample_size, c.p_value, condition, cardinality(c.conditions),
-                  c.evidence -> 'baseline') THEN
+              OR (kept.episode, kept.severity, kept.observed, kept.threshold, kept.unit, kept.p_value, kept.fired_by, kept.sample_size,
+                  kept.verdict, kept.condition, kept.occurrences, kept.escalation_owner)
+                 IS DISTINCT FROM (c.episode, c.severity, c.observed, c.threshold, c.unit, c.p_value, c.fired_by, c.sample_size,
+                  c.verdict, condition, cardinality(c.conditions), coalesce(c.escalation_owner, rule.escalation_owner))
+              OR kept.evidence -> 'baseline' IS DISTINCT FROM c.evidence -> 'baseline'
+              -- What is said of a silence that goes on changes with every look; it is told anew when anything else does.
+              OR (rule.method <> 'gap' OR condition <> 'firing')
+                 AND (kept.summary, kept.evidence) IS DISTINCT FROM (c.summary, c.evidence || jsonb_build_object('conditions', c.conditions)) THEN
             UPDATE raxx_detect.detection_findings f
             SET episode = c.episode, severity = c.severity, observed = c.observed, sample_size = c.sample_size,
                 condition = condition, occurrences = cardinality(c.conditions), threshold = c.threshold, unit = c.unit,
                 p_value = c.p_value, fired_by = c.fired_by, summary = c.summary, verdict = c.verdict,
-                escalation_owner = coalesce(c.escalation_owner, f.escalation_owner),
+                escalation_owner = coalesce(c.escalation_owner, rule.escalation_owner),
                 evidence = c.evidence || jsonb_build_object('conditions', c.conditions), updated_at = now()
             WHERE f.finding_id = kept.finding_id;
             changed := changed + 1;
@@ -199,8 +215,10 @@ BEGIN
                  AND f.episode && tstzrange(exact_from, as_of, '(]') AND NOT f.evidence @> '{"conditions": ["rows_gone"]}' LOOP
         -- What a baseline found stays found when the baseline is another one by now; silences and verdicts are looked at anew.
         CONTINUE WHEN lower(old.episode) < settled_before AND old.fired_by = 'baseline' AND rule.method <> 'gap' AND NOT old.evidence ? 'verdict_at';
-        -- A verdict on what was then the past changes when rows of that past come late: an average, a share, a mix.
-        IF lower(old.episode) >= exact_from AND old.triage = 'new' AND (may_withdraw OR old.evidence ? 'verdict_at')
+        -- A verdict on what was then the past changes when rows of that past come late: an average, a share, a mix. So does
+        -- one on a share of all the rows in a window.
+        IF lower(old.episode) >= exact_from AND old.triage = 'new'
+           AND (may_withdraw OR old.evidence ?| '{verdict_at,share}' OR old.evidence -> 'baseline' ? 'share')
            AND coalesce(lower(old.episode) >= settled_before, true) THEN
             -- Somebody may have touched it meanwhile: who holds the row is waited for.
             DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id AND f.triage = 'new';
@@ -220,4 +238,4 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.record_findings(raxx_detect.rules, text, raxx_detect.candidate[], timestamptz, timestamptz, boolean, boolean, timestamptz) IS
-'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it (or the finding is a verdict of an instant, evidence verdict_at, which they always may) and nobody has touched them. Candidates are the truth for what lies after exact_from. settled_before (NULL: nothing): what begins before it had been judged for good before rows came later than their lateness, or went; what is found there now is late, and nothing there is withdrawn.';
+'Writes the candidates of one rule and source: new episodes are inserted, known ones grow, findings that one episode now spans become the earliest of them, and findings that the rows no longer show are cleared and say so, or withdrawn where may_withdraw says that rows which were merely late explain it (or the finding is a verdict of an instant, evidence verdict_at, or of a share, which they always may) and nobody has touched them. Candidates are the truth for what lies after exact_from. settled_before (NULL: nothing): what begins before it had been judged for good before rows came later than their lateness, or went; what is found there now is late, and nothing there is withdrawn.';

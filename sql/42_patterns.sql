@@ -34,7 +34,7 @@ COMMENT ON FUNCTION raxx_detect.shape_share(raxx_detect.source_bindings, name, t
 
 CREATE FUNCTION raxx_detect.surprising_shape(binding raxx_detect.source_bindings, email_column name, entity text,
     episode tstzrange, window_length interval, threshold bigint, history interval, tail float8,
-    exact_from timestamptz, as_of timestamptz, goes_on boolean,
+    exact_from timestamptz, as_of timestamptz, resumes timestamptz,
     OUT onset timestamptz, OUT observed bigint, OUT p_value float8, OUT share float8, OUT history_size bigint)
 RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -49,23 +49,23 @@ BEGIN
              WINDOW w AS (ORDER BY at RANGE BETWEEN $3 - interval ''1 microsecond'' PRECEDING AND CURRENT ROW)
          ), days AS MATERIALIZED (
              SELECT d.day, s.share, s.history_size
-             FROM (SELECT DISTINCT date_trunc(''day'', at, ''UTC'') AS day FROM windows WHERE is_of_shape AND at > $8) d
+             FROM (SELECT DISTINCT date_trunc(''day'', at, ''UTC'') AS day FROM windows WHERE is_of_shape AND at >= $8) d
              CROSS JOIN LATERAL raxx_detect.shape_share($4, $5, $1, d.day, $6) s
          ), judged AS (
              SELECT w.at, w.k, raxx_detect.binomial_upper_tail(w.k::bigint, w.n::bigint, d.share) AS p_value, d.share, d.history_size
              FROM windows w JOIN days d ON d.day = date_trunc(''day'', w.at, ''UTC'')
-             WHERE w.is_of_shape AND w.at > $8 AND w.k >= $10
+             WHERE w.is_of_shape AND (w.at > $8 OR w.at = $8 AND $11 = $8) AND w.k >= $10
          ), began AS (
-             SELECT CASE WHEN $11 THEN $8 ELSE min(at) FILTER (WHERE p_value <= $7) END AS onset FROM judged
+             SELECT CASE WHEN $11 < $8 THEN $8 ELSE min(at) FILTER (WHERE p_value <= $7) END AS onset FROM judged
          )
-         SELECT b.onset, max(j.k)::bigint, min(j.p_value), min(j.share), max(j.history_size)
+         SELECT b.onset, max(j.k)::bigint, min(j.p_value), (array_agg(j.share ORDER BY j.at))[1], (array_agg(j.history_size ORDER BY j.at))[1]
          FROM began b LEFT JOIN judged j ON j.at >= b.onset GROUP BY b.onset',
         binding.columns ->> 'event_time', binding.relation, email_column)
     INTO onset, observed, p_value, share, history_size
-    USING entity, episode, window_length, binding, email_column, history, tail, exact_from, as_of, threshold, goes_on;
+    USING entity, episode, window_length, binding, email_column, history, tail, exact_from, as_of, threshold, resumes;
 END $$;
-COMMENT ON FUNCTION raxx_detect.surprising_shape(raxx_detect.source_bindings, name, text, tstzrange, interval, bigint, interval, float8, timestamptz, timestamptz, boolean) IS
-'From when in an episode its shape is no chance any more: the first sign-up of the shape after exact_from at which P(X >= k) of the binomial distribution, for the k of the n sign-ups in the window, at the share that the shape had in the whole days before, is at most tail; NULL if there is none. With goes_on, that was before exact_from. Also the peak, the least probability, and the share, from then on.';
+COMMENT ON FUNCTION raxx_detect.surprising_shape(raxx_detect.source_bindings, name, text, tstzrange, interval, bigint, interval, float8, timestamptz, timestamptz, timestamptz) IS
+'From when in an episode its shape is no chance any more: the first sign-up of the shape after exact_from at which P(X >= k) of the binomial distribution, for the k of the n sign-ups in the window, at the share that the shape had in the whole days before, is at most tail; NULL if there is none. resumes: when a finding that is in force at exact_from began; NULL if none is. Also the peak and the least probability from then on, and the share by which the first of them was judged.';
 
 CREATE FUNCTION raxx_detect.evaluate_pattern(rule raxx_detect.rules, binding raxx_detect.source_bindings, exact_from timestamptz, as_of timestamptz)
 RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -87,8 +87,8 @@ BEGIN
         IF e.is_shape THEN
             surprise := raxx_detect.surprising_shape(binding, email_column, e.entity, e.episode, window_length, threshold,
                 (rule.params ->> 'shape_history')::interval, (rule.params ->> 'shape_tail')::float8, exact_from, as_of,
-                EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.source = binding.source
-                        AND f.entity = e.entity AND f.episode @> exact_from AND lower(e.episode) <= exact_from));
+                (SELECT min(lower(f.episode)) FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.source = binding.source
+                 AND f.entity = e.entity AND f.episode @> exact_from AND lower(e.episode) <= exact_from AND NOT f.evidence ? 'refuted_at'));
             CONTINUE WHEN surprise.onset IS NULL;
             RETURN NEXT (e.entity, tstzrange(surprise.onset, upper(e.episode)), rule.severity,
                 coalesce(surprise.observed, 0)::float8, threshold::float8, 'sign-ups of one shape',

@@ -183,6 +183,9 @@ BEGIN
     -- What happened in the window before may still have to be judged: a point, a day, has its verdict when it ends.
     next_event := raxx_detect.next_event(binding, raxx_detect.before(begins,
         coalesce((rule.params ->> 'mix_window')::interval, (rule.params ->> 'window')::interval, '0')));
+    IF rule.method = 'gap' THEN  -- a silence that lasts while a baseline takes over is a finding by then, and left out of it
+        next_event := coalesce(raxx_detect.last_event(binding, begins), next_event);
+    END IF;
     IF next_event IS NULL OR next_event > as_of THEN  -- be it at the end of time: nothing to learn from
         RETURN as_of;
     END IF;

@@ -234,7 +234,9 @@ def benford(rule, sources, upto):
     values = [(r['time'], str(r['return_value'])) for r in sources['backtest_results'] if r['return_value'] is not None]
     values = [(t, next(int(c) for c in v if c in '123456789')) for t, v in values if set(v) & set('123456789')]
     start = worst = None
-    for grid in range(min((t for t, _ in values), default=upto) // step * step, upto + 1, step):
+    # Between these and everywhere else the window is empty.
+    grids = {g for t, _ in values for g in range(t // step * step, t + window + 2 * step, step)}
+    for grid in sorted(g for g in grids if g <= upto):
         digits = [d for t, d in values if grid - window < t <= grid]
         n, fires = len(digits), False
         if n > params['run_above']:

@@ -397,6 +397,10 @@ def long_audit(m):
     for t in usual(m, s, 120):
         if not any(a < t < b for a, b in silences):
             m.add(s, 'customer_audit_events', t, style, operator='ann', action='read')
+    # Silence across the turn of a day is left out of baselines once it is found, which may be later: docs/theorem.md.
+    for mark in (t for t in s.marks if t % DAY == 0):
+        for t in range(mark - 20 * MINUTE, mark + s.lateness + 20 * MINUTE, 4 * MINUTE):
+            m.add(s, 'customer_audit_events', t, 'prompt', operator='cron', action='beat')
     for a, b in silences:
         if m.rng.random() < 0.5:
             m.add(s, 'customer_audit_events', m.rng.randint(a, b), style, operator='ann', action='read')

@@ -51,10 +51,27 @@ def not_claimed(finding):
     return set()
 
 
+def rounded(value):
+    """To 12 figures, since sums of floats depend on their order in the last ones."""
+    if isinstance(value, dict):
+        return {key: rounded(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f'{value:.12g}') if isinstance(value, float) else value
+
+
+def unlike(name, found, expected):
+    """Where two values differ, a line for each place."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        return [line for key in sorted({*found, *expected}) if rounded(found.get(key)) != rounded(expected.get(key))
+                for line in unlike(f'{name}.{key}', found.get(key), expected.get(key))]
+    return [f'    {name}: found {found}, expected {expected}']
+
+
 def compare(found, expected, columns, what):
     """Both are lists of dictionaries; the first that differs is told."""
     def key(f):
-        return tuple('' if c in not_claimed(f) else repr(round(f[c], 9)) if isinstance(f[c], float) else repr(f[c]) for c in columns)
+        return tuple('' if c in not_claimed(f) else repr(rounded(f[c])) for c in columns)
     found, expected = sorted(found, key=key), sorted(expected, key=key)
     if [key(f) for f in found] == [key(f) for f in expected]:
         return len(expected)
@@ -67,7 +84,7 @@ def compare(found, expected, columns, what):
             if all(f[c] == m[c] for c in place):
                 wrong = [c for c in columns if key(f)[columns.index(c)] != key(m)[columns.index(c)]]
                 raise Difference(f'{what}: of the finding {", ".join(str(f[c]) for c in place[:2])} at {text_of(f["start"])} differ:\n'
-                                 + '\n'.join(f'    {c}: found {f[c]}, expected {m[c]}' for c in wrong))
+                                 + '\n'.join(line for c in wrong for line in unlike(c, f[c], m[c])))
     raise Difference(f'{what}: {len(found)} found, {len(expected)} expected\n' + '\n'.join(
         [f'    found, and not expected: {told(f)}' for f in extra[:2]] + [f'    expected, and not found: {told(m)}' for m in missing[:2]]
         or ['    one of them more than once']))

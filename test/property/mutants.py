@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+"""Whether the test can fail: breaks the extension in one place after the other, and tells what noticed.
+
+A mutant is a function of the extension with a piece of its text replaced. Prints a line for each: the round that failed
+first, and at what. A mutant that none of the rounds notices is a failure, and so is a piece of text that is not there.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+
+# (what is broken, the function, the text, what it is replaced by)
+MUTANTS = [
+    ('bursts: the window is a microsecond longer', 'burst_candidates', 'network_prefixes(rule), window_length,',
+     "network_prefixes(rule), window_length + interval '1 microsecond',"),
+    ('bursts by baselines: the window is a microsecond shorter', 'baseline_burst_candidates', 'network_prefixes(rule), window_length,',
+     "network_prefixes(rule), window_length - interval '1 microsecond',"),
+    ('bursts: not read from a window before', 'burst_candidates', 'raxx_detect.before(exact_from, window_length), as_of', 'exact_from, as_of'),
+    ('bursts: read from half a window before', 'baseline_burst_candidates', 'raxx_detect.before(exact_from, window_length)',
+     'raxx_detect.before(exact_from, window_length / 2)'),
+    ('settled without the lateness', 'judge_slice', 'binding.lateness + raxx_detect.hindsight(rule)', 'raxx_detect.hindsight(rule)'),
+    ('settled a microsecond too far', 'judge_slice', 'binding.lateness + raxx_detect.hindsight(rule)',
+     "binding.lateness + raxx_detect.hindsight(rule) - interval '1 microsecond'"),
+    ('settled without the hindsight', 'judge_slice', 'binding.lateness + raxx_detect.hindsight(rule)', 'binding.lateness'),
+    ('downtime of more than two hours is skipped', 'judge_slice', 'settled := greatest(known.settled, binding.judge_from);',
+     "settled := greatest(known.settled, binding.judge_from, CASE WHEN known.settled IS NOT NULL THEN as_of - interval '2 hours' END);"),
+    ('a run that looks back judges', 'evaluate_source', 'as_of < known.looked_to OR ', ''),
+    ('a finding that goes on forgets its peak', 'continued', '>= (c.severity, c.observed, c.sample_size)', '>= (c.severity, c.observed, c.sample_size) AND false'),
+    ('a finding that goes on forgets its beginning', 'continued', 'least(lower(old.episode), lower(c.episode))', 'lower(c.episode)'),
+    ('of findings that one episode spans only the first is kept in mind', 'record_findings', 'IF lower(old.episode) < exact_from THEN',
+     'IF lower(old.episode) < exact_from AND kept.finding_id IS NULL THEN'),
+    ('an open episode is given the end that it has so far', 'record_findings', "condition = 'firing' AND c.condition IS NULL", 'false'),
+    ('a gap is judged from what is settled, not from the row before', 'judge_slice', 'coalesce(raxx_detect.last_event(binding, settled), settled)', 'settled'),
+    ('gaps that late rows fill stay', 'record_findings', '(may_withdraw OR', '(false OR'),
+    ('how bad a gap looked stays', 'record_findings', 'NOT (may_withdraw AND', 'NOT (false AND'),
+    ('business hours end at 22:00', 'gap_candidate', 'rule.params)', "rule.params || '{\"business_to\": \"22:00\"}')"),
+    ('a gap of exactly the limit counts', 'gap_candidate', 'inside > business_gap THEN', 'inside >= business_gap THEN'),
+    ('a shape that began at the edge of what is settled is not known', 'surprising_shape', 'OR w.at = $8 AND $11 = $8', ''),
+    ('a restart at the edge of a deploy is not explained', 'unexplained_restart', 'd.%2$I <= t.%3$I + interval', 'd.%2$I < t.%3$I + interval'),
+    ('a change is judged before its record may come', 'evaluate_unmatched', 'raxx_detect.before(as_of, tolerance), tolerance', 'as_of, tolerance'),
+    ('the threshold of a ratio is one less', 'judge_failures', 'ELSE j.k >= $10', 'ELSE j.k >= $10 - 1'),
+    ('two runs at once', 'run_rule', 'FOR NO KEY UPDATE SKIP LOCKED', ''),
+    ('a day of a baseline is learnt while rows may come late', 'takes_over', ' + binding.lateness', ''),
+    ('the baseline of a day contains the day', 'judging_day', '::date', '::date + 1'),
+    ('verdicts of successive hours are not joined', 'join_verdicts', 'f.episode @> exact_from', 'false'),
+]
+
+MUTATION = """DO $mutate$
+DECLARE
+    definition text;
+BEGIN
+    SELECT pg_get_functiondef(p.oid) INTO STRICT definition FROM pg_proc p
+    WHERE p.pronamespace = 'raxx_detect'::regnamespace AND p.proname = '{function}';
+    IF strpos(definition, $from${before}$from$) = 0 THEN
+        RAISE EXCEPTION 'the text is not there';
+    END IF;
+    EXECUTE replace(definition, $from${before}$from$, $to${after}$to$);
+END $mutate$"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--only', default='', help='mutants whose name contains this')
+    options, others = parser.parse_known_args()
+    unnoticed = 0
+    for number, (name, function, before, after) in enumerate([m for m in MUTANTS if options.only in m[0]], 1):
+        run = subprocess.run([sys.executable, __file__.replace('mutants', 'theorem'), '--stop', '--shrink', '0', *others,
+                              '--mutation', MUTATION.format(function=function, before=before, after=after)],
+                             capture_output=True, text=True)
+        caught = re.search(r'^not ok (\d+) - (.*)\n# (.*)$', run.stdout, re.M)
+        counted = re.search(r'\d+ streams.*', run.stdout)
+        broken = not caught or 'worker' in caught[2]
+        unnoticed += broken
+        print(f'{"not " if broken else ""}ok {number} - {name}: ' + (f'round {caught[1]}, {caught[2]}: {caught[3][:100]}' if caught else f'not noticed, {counted and counted[0]}'),
+              flush=True)
+        if broken:
+            print('\n'.join('# ' + line for line in (run.stdout + run.stderr).splitlines()[-12:]))
+    print(f'1..{number}')
+    return 1 if unnoticed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
