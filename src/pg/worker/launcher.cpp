@@ -12,6 +12,7 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
+#include "utils/wait_event.h"
 }
 
 #include <signal.h>
