@@ -24,6 +24,7 @@ COMMENT ON COLUMN raxx_detect.interruptions.ended IS 'When the first run came th
 COMMENT ON COLUMN raxx_detect.interruptions.detail IS 'What happened, in a sentence; of a stall, the culprit.';
 
 CREATE INDEX rule_runs_by_time ON raxx_detect.rule_runs (rule_id, started_at);
+CREATE INDEX rule_runs_errors ON raxx_detect.rule_runs (rule_id, run_id) WHERE outcome = 'error';
 
 CREATE FUNCTION raxx_detect.note_interruptions() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
