@@ -356,12 +356,12 @@ $owner->query("SET raxx_detect.blind_after = '1s'");
 wait_until('it has been open for long', sub {
 	$owner->query("SELECT xact_start < now() - interval '1 second' FROM pg_stat_activity WHERE pid = $other->{pid}") eq 't' });
 like($owner->query("SELECT count(*) FROM raxx_detect.run_all(); $health"),
-	qr/^17\nf\|the horizon stands still since .*: process $other->{pid} of role "postgres" has a transaction open since/, 'a transaction that stays open is named');
+	qr/^17\nf\|the horizon stands still: process $other->{pid} of role "postgres" has a transaction open since/, 'a transaction that stays open is named');
 $other->query('COMMIT');
 is($owner->query("SELECT count(*) FROM raxx_detect.run_all(); SELECT healthy FROM raxx_detect.health WHERE rule_id = '$rule';
 	SELECT kind, lasts FROM raxx_detect.blind_spells WHERE rule_id = '$rule' AND kind = 'stall'"), "17\nt\nstall|f", 'and it is over, and on record, when it ends');
 $other->query("BEGIN; INSERT INTO recent VALUES (3, now(), 'operator', 'c:admin'); PREPARE TRANSACTION 'forgotten'");
-like($owner->query("SELECT count(*) FROM raxx_detect.run_all(); $health"), qr/^17\nf\|the horizon stands still since .*: transaction "forgotten" of role "postgres" is prepared since/, 'so is one that is prepared');
+like($owner->query("SELECT count(*) FROM raxx_detect.run_all(); $health"), qr/^17\nf\|the horizon stands still: transaction "forgotten" of role "postgres" is prepared since/, 'so is one that is prepared');
 $other->query("COMMIT PREPARED 'forgotten'");
 like($owner->query("SELECT count(*) FROM raxx_detect.run_all(); $health"), qr/^17\nt\|/, 'until it is committed');
 is(found(), 'operator: 3', 'and nothing of either was lost');
