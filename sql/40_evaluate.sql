@@ -97,7 +97,9 @@ COMMENT ON FUNCTION raxx_detect.last_event(raxx_detect.source_bindings, timestam
 CREATE FUNCTION raxx_detect.has_events(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN raxx_detect.has_rows(binding.relation, raxx_detect.time_column(binding), timestamptz '4714-11-24 00:00:00+00 BC', as_of);
+    -- Of a row at the very beginning of time only the last event tells whether it is one.
+    RETURN raxx_detect.has_rows(binding.relation, raxx_detect.time_column(binding), timestamptz '4714-11-24 00:00:00+00 BC', as_of)
+           OR raxx_detect.last_event(binding, as_of) IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION raxx_detect.has_events(raxx_detect.source_bindings, timestamptz) IS 'Whether a source has an event up to as_of at all. Cheaper than the last one.';
 

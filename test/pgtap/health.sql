@@ -18,7 +18,7 @@ $$ SELECT concat_ws(' ', kind, pg_temp.minutes(spell), lasts, reason) FROM raxx_
 SELECT raxx_detect.create_source_table(s, 'public.' || s)
 FROM unnest('{rbac_denials,outbound_mail_events,dyno_samples,console_audit_events}'::text[]) s;
 UPDATE raxx_detect.source_bindings SET bound_at = pg_temp.ago(2000);
-UPDATE raxx_detect.heartbeat SET last_run_at = pg_temp.ago(1), as_of = pg_temp.ago(1), runs = 1000;
+UPDATE raxx_detect.heartbeat SET last_run_at = pg_temp.ago(1), as_of = pg_temp.ago(1), runs = 1000, quiet_rules = '{auth_rbac_denied_burst}';
 DELETE FROM raxx_detect.rule_state_changes;
 DELETE FROM raxx_detect.rule_runs;
 
@@ -69,6 +69,7 @@ FROM raxx_detect.health h WHERE h.rule_id = 'auth_rbac_denied_burst';
 SELECT results_eq('health', $$VALUES (true, 1::numeric, 6::numeric, 105.0, 2::bigint, '42P01', 'it sees; in the last day it was blind for 105.0 minutes: see raxx_detect.blind_spells')$$,
     'it sees again; runs without news move the heartbeat alone');
 SELECT is(last_error_at, pg_temp.ago(587), 'the last error is the one of then') FROM raxx_detect.health WHERE rule_id = 'auth_rbac_denied_burst';
+UPDATE raxx_detect.heartbeat SET quiet_rules = '{}';
 CALL pg_temp.ran('auth_rbac_denied_burst', 3, 'error', 'withdrew 1 findings; 22012: division by zero.');
 SELECT results_eq('health', format($$VALUES (false, 20::numeric, 25::numeric, 108.0, 3::bigint, '22012', 'its runs end in an error since %s: withdrew 1 findings; 22012: division by zero.')$$,
     date_trunc('second', pg_temp.ago(3))), 'an error: the heartbeat is no look at its source any more');
@@ -77,7 +78,7 @@ CALL pg_temp.ran('auth_rbac_denied_burst', 10, 'busy', 'another run is at it');
 SELECT results_eq('health', format($$VALUES (false, 20::numeric, 25::numeric, 115.0, 2::bigint, '42P01', 'another run has been at it since %s')$$,
     date_trunc('second', pg_temp.ago(10))), 'busy for too long');
 DELETE FROM raxx_detect.rule_runs WHERE started_at = pg_temp.ago(10);
-UPDATE raxx_detect.heartbeat SET as_of = pg_temp.ago(15);
+UPDATE raxx_detect.heartbeat SET as_of = pg_temp.ago(15), quiet_rules = '{auth_rbac_denied_burst}';
 SELECT results_eq('health', $$VALUES (false, 15::numeric, 20::numeric, 105.0, 2::bigint, '42P01', 'its look at rbac_denials ends 15 min ago')$$,
     'runs that look at the past are no look at the present');
 UPDATE raxx_detect.heartbeat SET as_of = now(), last_run_at = pg_temp.ago(12);
