@@ -204,7 +204,6 @@ BEGIN
         ('method_parameters', 'WHERE NOT shipped'),
         ('free_mail_domains', 'WHERE NOT shipped'),
         ('fixtures', 'WHERE NOT shipped'),
-        ('sweeps', 'WHERE tried_to IS NOT NULL'),
         -- A relation that is gone would be dumped as its OID, and come back as whatever has that OID there; temporary
         -- ones are nobody else's.
         ('source_bindings', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation AND c.relpersistence <> ''t'')')
