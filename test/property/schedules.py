@@ -14,6 +14,7 @@ class Step(NamedTuple):
     session: int = 0
     keep_open: int = 0  # for so many steps the transaction stays open
     abort: bool = False  # it is rolled back
+    stale: bool = False  # it does not see the rows that have come just now
 
 
 @dataclass
@@ -67,9 +68,10 @@ def load_of(rng):
 
 def make(stream, kind, rng, number):
     rules = stream.rules
+    often = rng.choice([0.1, 0.5, 1])  # run_all(), which is quiet where nothing has come
 
     def some():
-        return None if rng.random() < 0.1 else tuple(rules)
+        return None if rng.random() < often else tuple(rules)
 
     steps = []
     if kind == 'edges':
@@ -96,9 +98,9 @@ def make(stream, kind, rng, number):
         steps.sort(key=lambda s: s.at)
     elif kind == 'sessions':  # two at once, some of which come to nothing
         for t in sorted(edges(stream, rng, number // 2) + slices(stream, rng, number // 2)):
-            chosen = None if rng.random() < 0.1 else tuple(rng.sample(rules, rng.randint(1, len(rules))))
+            chosen = None if rng.random() < often else tuple(rng.sample(rules, rng.randint(1, len(rules))))
             if rng.random() < 0.4:
-                steps.append(Step(t, chosen, 'batch', 1, rng.randint(0, 3), rng.random() < 0.3))
+                steps.append(Step(t, chosen, 'batch', 1, rng.randint(0, 3), rng.random() < 0.3, rng.random() < 0.3))
             else:
                 steps.append(Step(t, chosen, load_of(rng)))
     return Schedule(kind, steps)

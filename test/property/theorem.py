@@ -9,6 +9,7 @@ writing. Prints TAP. A failing round is repeated by  make property SEED=<its see
 import argparse
 import multiprocessing
 import os
+import random
 import sys
 import time
 import traceback
@@ -124,6 +125,9 @@ def play(db, seed, options):
     if options.group and stream.group not in options.group:
         return None
     about = f'seed {seed}, {stream.group}: {len(stream.rows)} rows'
+    if stream.later and not db.sweeps:
+        return f'{about} # SKIP there is no sweep', None, 0
+    about += ', some later than the lateness' if stream.later else ''
     once, compared = [], 0
 
     def at_once():
@@ -143,6 +147,42 @@ def play(db, seed, options):
     return f'{about}; {len(once)} findings', None, compared
 
 
+def overtake(db, seed):
+    """Rows whose transactions end late, in real time: runs come between the beginning and the end of a transaction."""
+    rng = random.Random(f'overtaken {seed}')
+    rule, source = 'auth_login_failure_burst', 'login_failures'
+    stream = streams.Stream('overtaken', [rule], [source], {rule: {'threshold': 3, 'window': '1 second'}}, 0, 0)
+    db.reset(stream)
+    number, is_open = 0, False
+    for _ in range(30):
+        action = rng.choice(['open', 'row', 'row', 'row', 'late row', 'late row', 'run', 'run', 'close'])
+        if action == 'open' and not is_open:
+            db.do('BEGIN', session=db.sessions[1])
+            db.ask('SELECT now()', session=db.sessions[1])
+            is_open = True
+        elif action == 'close' and is_open:
+            db.do(rng.choice(['COMMIT', 'COMMIT', 'ROLLBACK']), session=db.sessions[1])
+            is_open = False
+        elif action == 'run':
+            db.ask(rng.choice(['SELECT count(*) FROM raxx_detect.run_all()', f"SELECT count(*) FROM raxx_detect.run('{rule}')"]))
+            db.runs += 1
+        elif action == 'row' or action == 'late row' and is_open:
+            number += 1
+            db.do(f"INSERT INTO {source} (id, event_time, account) OVERRIDING SYSTEM VALUE VALUES (%s, {rng.choice(['now()', 'clock_timestamp()'])}, %s)",
+                  (number, rng.choice(['ann', 'bob'])), db.sessions[action == 'late row'])
+        time.sleep(rng.choice([0, 0, 0.02, 0.2]))
+    if is_open:
+        db.do('COMMIT', session=db.sessions[1])
+    end, = db.ask('SELECT clock_timestamp()::text')[0]
+    db.run([rule], end)
+    found = db.findings()
+    rows = db.ask(f'SELECT id, event_time::text, account FROM {source}')
+    db.reset(stream)
+    db.load([(n, streams.Row(source, at, 0, {'account': account})) for n, at, account in rows])
+    db.run([rule], end)
+    return compare(found, db.findings(), ALL, 'late transactions, beside at once')
+
+
 def work(number, seeds, options, results):
     """Plays rounds in a database of its own."""
     name = f'raxx_property_{os.getpid()}'
@@ -156,7 +196,7 @@ def work(number, seeds, options, results):
             setup.cursor().execute('SET client_min_messages = warning; CREATE EXTENSION raxx_detect CASCADE')
             setup.close()
             db = Database(name, options.mutation)
-            for seed in seeds:
+            for seed in seeds if not options.overtaken else []:
                 before = db.runs
                 try:
                     played = play(db, seed, options)
@@ -168,6 +208,14 @@ def work(number, seeds, options, results):
                     results.put((seed, *played, (db.runs if db else before) - before))
                 if db is None:
                     break
+            for seed in seeds if db and db.horizon and not options.group else []:
+                if options.overtaken or seed % 12 == 0:
+                    compared, before = [0], db.runs
+
+                    def overtaken():
+                        compared[0] = overtake(db, seed)
+                    wrong = attempt(overtaken)
+                    results.put((seed, f'seed {seed}: transactions that end late', wrong, compared[0], db.runs - before))
             if db:
                 db.close()
         finally:
@@ -187,6 +235,7 @@ def main():
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('--shrink', type=float, default=20, help='seconds to make a failing round smaller')
     parser.add_argument('--mutation', default='', help='SQL that breaks the extension first, to see whether it is noticed')
+    parser.add_argument('--overtaken', action='store_true', help='only transactions that end late')
     parser.add_argument('--stop', action='store_true', help='after the first round that fails')
     options = parser.parse_args()
 
