@@ -82,12 +82,11 @@ def make(stream, kind, rng, number):
         steps = [Step(t, some()) for t in sorted(edges(stream, rng, number // 3) + seconds(stream, rng, 2 * number // 3))]
     elif kind == 'arrivals':
         steps = [Step(t, some(), load_of(rng)) for t in arrivals(stream, rng, number)]
-    elif kind == 'downtime':  # runs, then none for long, then one; now and then with an as_of of before
+    elif kind == 'downtime':  # runs, then none for long, then one
         looks = sorted(edges(stream, rng, number // 2) + slices(stream, rng, number // 4))
         stop = rng.randint(0, len(looks))
         again = stop + rng.randint(0, len(looks) - stop)
         steps = [Step(t, some()) for t in looks[:stop] + looks[again:]]
-        steps += [Step(t, some()) for t in rng.sample(looks, min(3, len(looks)))] if rng.random() < 0.3 else []
     elif kind == 'rules':  # each rule in its own time
         steps = sorted((Step(t, (rule,), load_of(rng)) for rule in rules for t in
                         rng.choice([edges, slices])(stream, rng, number // len(rules))), key=lambda s: s.at)
@@ -103,6 +102,8 @@ def make(stream, kind, rng, number):
                 steps.append(Step(t, chosen, 'batch', 1, rng.randint(0, 3), rng.random() < 0.3, rng.random() < 0.3))
             else:
                 steps.append(Step(t, chosen, load_of(rng)))
+    if rng.random() < 0.3:  # now and then a run looks at what was looked at before
+        steps = [s for step in steps for s in [step] + [Step(step.at - rng.randint(1, stream.lateness + SECOND), some())] * (rng.random() < 0.1)]
     return Schedule(kind, steps)
 
 

@@ -9,6 +9,7 @@ writing. Prints TAP. A failing round is repeated by  make property SEED=<its see
 import argparse
 import multiprocessing
 import os
+import queue
 import random
 import sys
 import time
@@ -188,7 +189,7 @@ def overtake(db, seed):
     return compare(found, db.findings(), ALL, 'late transactions, beside at once')
 
 
-def work(number, seeds, options, results):
+def work(number, seeds, options, results, enough):
     """Plays rounds in a database of its own."""
     name = f'raxx_property_{os.getpid()}'
     try:
@@ -202,6 +203,8 @@ def work(number, seeds, options, results):
             setup.close()
             db = Database(name, options.mutation)
             for seed in seeds if not options.overtaken else []:
+                if enough.is_set():
+                    break
                 before = db.runs
                 try:
                     played = play(db, seed, options)
@@ -214,7 +217,7 @@ def work(number, seeds, options, results):
                 if db is None:
                     break
             for seed in seeds if db and db.horizon and not options.group else []:
-                if options.overtaken or seed % 12 == 0:
+                if not enough.is_set() and (options.overtaken or seed % 12 == 0):
                     compared, before = [0], db.runs
 
                     def overtaken():
@@ -233,9 +236,9 @@ def work(number, seeds, options, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seed', type=int, default=1, help='of the first round; the others count on from it')
-    parser.add_argument('--rounds', type=int, default=110)
+    parser.add_argument('--rounds', type=int, default=60)
     parser.add_argument('--schedules', type=int, default=3, help='of each round')
-    parser.add_argument('--steps', type=int, default=40, help='about how many runs a schedule has')
+    parser.add_argument('--steps', type=int, default=25, help='about how many runs a schedule has')
     parser.add_argument('--group', nargs='*', help='only these kinds of streams')
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('--shrink', type=float, default=20, help='seconds to make a failing round smaller')
@@ -244,14 +247,20 @@ def main():
     parser.add_argument('--stop', action='store_true', help='after the first round that fails')
     options = parser.parse_args()
 
-    results = multiprocessing.Queue()
+    results, enough = multiprocessing.Queue(), multiprocessing.Event()
     seeds = range(options.seed, options.seed + options.rounds)
-    workers = [multiprocessing.Process(target=work, args=(n, seeds[n::options.jobs], options, results), daemon=True) for n in range(options.jobs)]
+    workers = [multiprocessing.Process(target=work, args=(n, seeds[n::options.jobs], options, results, enough), daemon=True) for n in range(options.jobs)]
     for worker in workers:
         worker.start()
     busy, number, failed, runs, compared, began = len(workers), 0, 0, 0, 0, time.time()
     while busy:
-        result = results.get()
+        try:
+            result = results.get(timeout=10)
+        except queue.Empty:
+            if any(worker.is_alive() for worker in workers):
+                continue
+            result = (None, 'a worker', 'it has gone', 0, 0)  # and will not say that it has done
+            busy = 0
         if result is None:
             busy -= 1
             continue
@@ -261,11 +270,10 @@ def main():
         if wrong:
             failed += 1
             print('\n'.join('# ' + line for line in wrong.splitlines()))
-            print(f'# to repeat it: make property SEED={seed} ROUNDS=1', flush=True)
+            if seed is not None:
+                print(f'# to repeat it: make property SEED={seed} ROUNDS=1', flush=True)
             if options.stop:
-                for worker in workers:
-                    worker.kill()
-                break
+                enough.set()
     print(f'1..{number}')
     print(f'# {number} streams, {runs} runs, {compared} findings compared in {time.time() - began:.0f} s')
     return 1 if failed or number == 0 else 0
