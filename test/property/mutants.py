@@ -14,7 +14,7 @@ import sys
 # streams to play.
 GROUPS = {'evaluate_unmatched': 'changes', 'unexplained_restart': 'restarts', 'surprising_shape': 'signups', 'judge_failures': 'webhooks',
           'gap_candidate': 'audit', 'judged_from': 'audit', 'silence_allowed_until': 'audit', 'join_verdicts': 'returns',
-          'takes_over': 'sessions with a baseline', 'judging_day': 'sessions with a baseline', 'burst_candidates': 'logins'}
+          'takes_over': 'sessions with a baseline,errors with a baseline,passkeys with a baseline,sign-ups with a baseline', 'judging_day': 'sessions with a baseline', 'burst_candidates': 'logins'}
 MUTANTS = [
     ('bursts: the window is a microsecond longer', 'burst_candidates', 'network_prefixes(rule), window_length,',
      "network_prefixes(rule), window_length + interval '1 microsecond',"),
@@ -75,7 +75,7 @@ def main():
     unnoticed = 0
     for number, (name, function, before, after) in enumerate([m for m in MUTANTS if options.only in m[0]], 1):
         more = ['--overtaken'] if function == 'horizon' and 'open' in name else []
-        more += ['--group', GROUPS[function]] if function in GROUPS else []
+        more += ['--group', *GROUPS[function].split(',')] if function in GROUPS else []
         run = subprocess.run([sys.executable, '-B', __file__.replace('mutants', 'theorem'), '--stop', '--shrink', '0', *others, *more,
                               '--mutation', MUTATION.format(function=function, before=before, after=after)],
                              capture_output=True, text=True)
