@@ -220,9 +220,14 @@ BEGIN
         IF lower(old.episode) >= exact_from AND old.triage = 'new'
            AND (may_withdraw OR old.evidence ?| '{verdict_at,share}' OR old.evidence -> 'baseline' ? 'share')
            AND coalesce(lower(old.episode) >= settled_before, true) THEN
-            DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id;
-            withdrawn := withdrawn + 1;
-        ELSIF NOT old.evidence ? 'refuted_at' AND (old.condition <> 'cleared' OR lower(old.episode) >= exact_from) THEN
+            -- Somebody may have touched it meanwhile: who holds the row is waited for.
+            DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id AND f.triage = 'new';
+            IF FOUND THEN
+                withdrawn := withdrawn + 1;
+                CONTINUE;
+            END IF;
+        END IF;
+        IF NOT old.evidence ? 'refuted_at' AND (old.condition <> 'cleared' OR lower(old.episode) >= exact_from) THEN
             UPDATE raxx_detect.detection_findings f
             SET episode = tstzrange(lower(old.episode), least(upper(old.episode), greatest(lower(old.episode), exact_from)), '[]'),
                 condition = 'cleared', updated_at = now(), evidence = old.evidence || jsonb_build_object('refuted_at', as_of),

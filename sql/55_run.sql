@@ -307,6 +307,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.error_in_words(text, text, text, text) IS 'An error as a run''s detail tells it: SQLSTATE, message, DETAIL and HINT.';
 
+CREATE FUNCTION raxx_detect.is_for_the_caller(state text) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT state = '40001' AND current_setting('transaction_isolation') <> 'read committed'
+$$;
+COMMENT ON FUNCTION raxx_detect.is_for_the_caller(text) IS
+'Whether an error with this SQLSTATE is the caller''s, who has to begin a new transaction, and not a rule''s outcome: a serialization failure, where all other rules would be judged in the same old snapshot. (What a foreign table says of its own server under read committed is an outcome.)';
+
 CREATE FUNCTION raxx_detect.judged_sources(rule raxx_detect.rules) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE rule.method WHEN 'unmatched' THEN rule.sources[1:1] ELSE rule.sources END
@@ -334,6 +341,9 @@ BEGIN
                 result.detail := concat_ws('; ', result.detail, trouble);
             END IF;
         EXCEPTION WHEN OTHERS THEN
+            IF raxx_detect.is_for_the_caller(sqlstate) THEN
+                RAISE;
+            END IF;
             GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
             result.outcome := 'error';
             result.detail := concat_ws('; ', result.detail, raxx_detect.error_in_words(state, message, detail, hint));
@@ -401,9 +411,15 @@ BEGIN
                 result.detail := rule.state_reason;
             END IF;
         EXCEPTION WHEN OTHERS THEN
+            IF raxx_detect.is_for_the_caller(sqlstate) THEN
+                RAISE;
+            END IF;
             GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
         END;
     EXCEPTION WHEN OTHERS THEN
+        IF raxx_detect.is_for_the_caller(sqlstate) THEN
+            RAISE;
+        END IF;
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     END;
     IF state IS NOT NULL THEN

@@ -251,7 +251,7 @@ BEGIN
     ON CONFLICT ON CONSTRAINT hourly_counts_pkey DO UPDATE SET rows = EXCLUDED.rows,
         gone = CASE WHEN NOT evidence THEN 0 WHEN first_time THEN h.gone ELSE greatest(0, h.gone + h.rows - EXCLUDED.rows) END;
     IF evidence AND NOT first_time THEN
-        noted := raxx_detect.note_rows_gone(binding, changes, as_of);
+        noted := raxx_detect.note_rows_gone(binding, changes);
         result.findings_new := result.findings_new + noted.added;
         result.findings_updated := result.findings_updated + noted.changed;
     END IF;

@@ -99,7 +99,7 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.record_rows_gone(raxx_detect.rules, text, tstzrange) IS
 'Writes the finding about rows that went from a stretch of hours: a new one, or the earliest of those in it that nobody has closed, which takes the others in.';
 
-CREATE FUNCTION raxx_detect.note_rows_gone(binding raxx_detect.source_bindings, changes raxx_detect.hour_change[], as_of timestamptz,
+CREATE FUNCTION raxx_detect.note_rows_gone(binding raxx_detect.source_bindings, changes raxx_detect.hour_change[],
     OUT added bigint, OUT changed bigint)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -127,5 +127,5 @@ BEGIN
         changed := changed + recorded.changed;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION raxx_detect.note_rows_gone(raxx_detect.source_bindings, raxx_detect.hour_change[], timestamptz) IS
+COMMENT ON FUNCTION raxx_detect.note_rows_gone(raxx_detect.source_bindings, raxx_detect.hour_change[]) IS
 'Writes what hours whose counts have changed, and are written, mean for the findings about rows that went from an audit log.';

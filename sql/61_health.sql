@@ -24,6 +24,7 @@ COMMENT ON COLUMN raxx_detect.interruptions.ended IS 'When the first run came th
 COMMENT ON COLUMN raxx_detect.interruptions.detail IS 'What happened, in a sentence; of a stall, the culprit.';
 
 CREATE INDEX rule_runs_by_time ON raxx_detect.rule_runs (rule_id, started_at);
+CREATE INDEX rule_runs_errors ON raxx_detect.rule_runs (rule_id, run_id) WHERE outcome = 'error';
 
 CREATE FUNCTION raxx_detect.note_interruptions() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -187,7 +188,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
         FROM states s CROSS JOIN raxx_detect.interruption_spells() i WHERE s.judges
     )
     SELECT s.rule_id, s.source, s.kind, w.spell, upper_inf(s.spell) OR upper(s.spell) = 'infinity', s.reason
-    FROM spells s CROSS JOIN LATERAL (SELECT s.spell * tstzrange(from_time, least(to_time, now())) AS spell) w
+    FROM spells s CROSS JOIN LATERAL (SELECT s.spell * tstzrange(least(from_time, now()), least(to_time, now())) AS spell) w
     WHERE NOT isempty(w.spell)
     ORDER BY s.rule_id, lower(w.spell), s.kind, s.reason
 $$;
@@ -235,9 +236,9 @@ COMMENT ON FUNCTION raxx_detect.lag(raxx_detect.rules) IS
 
 CREATE FUNCTION raxx_detect.told(kind text, since timestamptz, reason text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('%s since %s: %s', CASE kind WHEN 'error' THEN 'its runs end in an error' WHEN 'no_data' THEN 'there is no data'
-        WHEN 'busy' THEN 'another run is at it' WHEN 'pause' THEN 'not running' WHEN 'stall' THEN 'the horizon stands still'
-        ELSE kind END, date_trunc('second', since), reason)
+    SELECT concat_ws(': ', format('%s since %s', CASE kind WHEN 'error' THEN 'its runs end in an error' WHEN 'no_data' THEN 'there is no data'
+        WHEN 'busy' THEN 'another run has been at it' WHEN 'pause' THEN 'not running' ELSE kind END, date_trunc('second', since)),
+        CASE WHEN kind <> 'busy' THEN reason END)
 $$;
 COMMENT ON FUNCTION raxx_detect.told(text, timestamptz, text) IS 'What keeps a rule from seeing, as raxx_detect.health tells it.';
 
@@ -248,16 +249,22 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
         SELECT s.* FROM raxx_detect.blind_between(now() - interval '1 day', now()) s
     ), blind AS (
         SELECT d.rule_id, raxx_detect.minutes_in(range_agg(d.spell)) AS minutes,
-               -- That a rule waits for something is no illness.
+               -- That a rule waits for something is no illness. Whether the horizon stands still, and why, is known as of now.
                string_agg(raxx_detect.told(d.kind, lower(d.spell), d.reason), '; ' ORDER BY lower(d.spell))
-                   FILTER (WHERE d.lasts AND d.kind NOT IN ('dormant', 'baseline')) AS trouble
+                   FILTER (WHERE d.lasts AND d.kind NOT IN ('dormant', 'baseline', 'stall')
+                           -- what was bound a moment ago
+                           AND (d.kind <> 'pause' OR lower(d.spell) < now() - raxx_detect.blind_after())) AS trouble
         FROM day d GROUP BY d.rule_id
     ), rules AS (
         SELECT r AS rule, r.number, r.rule_id, r.state, r.state_reason, b.minutes, l.lag, l.settled_lag,
-               r.state IN ('live', 'placeholder') AND NOT raxx_detect.judges_nothing_yet(r, r.state) AS judges,
-               coalesce(b.trouble, 'the horizon stands still: ' || h.culprit,
-                   CASE WHEN l.lag > raxx_detect.blind_after() THEN format('its look at %s ends %s ago', l.source, raxx_detect.in_words(l.lag)) END) AS trouble
+               j.judges,
+               CASE WHEN j.judges AND (b.trouble IS NOT NULL OR h.culprit IS NOT NULL)
+                    THEN concat_ws('; ', b.trouble, 'the horizon stands still: ' || h.culprit)
+                    WHEN j.judges AND l.lag > raxx_detect.blind_after()
+                    THEN format('its look at %s ends %s ago', l.source, raxx_detect.in_words(l.lag))
+                    ELSE b.trouble END AS trouble
         FROM raxx_detect.rules r
+        CROSS JOIN LATERAL (SELECT r.state IN ('live', 'placeholder') AND NOT raxx_detect.judges_nothing_yet(r, r.state) AS judges) j
         LEFT JOIN blind b ON b.rule_id = r.rule_id
         LEFT JOIN raxx_detect.horizon() h ON h.settles_to < now() - raxx_detect.blind_after() AND h.settles_to > '-infinity'
         LEFT JOIN LATERAL raxx_detect.lag(r) l ON true
@@ -272,9 +279,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
                 WHEN r.judges THEN 'it has judged nothing yet'
                 ELSE format('%s: %s', r.state, r.state_reason) END
     FROM rules r
-    -- What has not been run since it was bound is in trouble before it is in any state to judge.
-    CROSS JOIN LATERAL (SELECT CASE WHEN r.trouble IS NOT NULL AND (r.judges OR r.trouble LIKE '%not running%') THEN false
-                                    WHEN r.judges AND r.lag IS NOT NULL THEN true END AS healthy) v
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.trouble IS NOT NULL THEN false WHEN r.judges AND r.lag IS NOT NULL THEN true END AS healthy) v
     LEFT JOIN LATERAL (SELECT u.started_at, u.detail FROM raxx_detect.rule_runs u
                        WHERE u.rule_id = r.rule_id AND u.outcome = 'error' ORDER BY u.run_id DESC LIMIT 1) e ON true
     ORDER BY r.number NULLS LAST, r.rule_id

@@ -1,7 +1,7 @@
 -- What a rule could not have seen, from what is on record; and what a run puts on record so that it can be told later.
 -- Times are minutes before now.
 BEGIN;
-SELECT plan(38);
+SELECT plan(41);
 SET LOCAL timezone = 'UTC';
 CREATE FUNCTION pg_temp.ago(minutes float8) RETURNS timestamptz LANGUAGE sql AS 'SELECT now() - minutes * interval ''1 minute''';
 CREATE FUNCTION pg_temp.minutes(spell tstzrange) RETURNS text LANGUAGE sql AS
@@ -54,6 +54,7 @@ SELECT is(raxx_detect.blind_minutes('auth_rbac_denied_burst', pg_temp.ago(480), 
 SELECT is(raxx_detect.blind_minutes('auth_rbac_denied_burst', pg_temp.ago(398), pg_temp.ago(395)), 3::float8, 'busy since before');
 SELECT is(raxx_detect.blind_minutes('auth_rbac_denied_burst', pg_temp.ago(580), pg_temp.ago(500)), 0::float8, 'between spells');
 SELECT is(raxx_detect.blind_minutes('auth_rbac_denied_burst', pg_temp.ago(600), pg_temp.ago(600)), 0::float8, 'no time at all');
+SELECT is(raxx_detect.blind_minutes('auth_rbac_denied_burst', now() + interval '1 day', 'infinity'), 0::float8, 'what is to come');
 SELECT is(raxx_detect.blind_minutes('auth_rbac_denied_burst', '-infinity', 'infinity'), (70 + 30 + 40 + 10 + 15 + 100)::float8,
     'from the beginning: from when it was bound to when it went live it was dormant');
 SELECT results_eq($$SELECT DISTINCT source FROM raxx_detect.blind_spells WHERE rule_id = 'auth_rbac_denied_burst'$$, ARRAY['rbac_denials'], 'the source is named');
@@ -73,7 +74,7 @@ SELECT results_eq('health', format($$VALUES (false, 20::numeric, 25::numeric, 10
     date_trunc('second', pg_temp.ago(3))), 'an error: the heartbeat is no look at its source any more');
 DELETE FROM raxx_detect.rule_runs WHERE started_at = pg_temp.ago(3);
 CALL pg_temp.ran('auth_rbac_denied_burst', 10, 'busy', 'another run is at it');
-SELECT results_eq('health', format($$VALUES (false, 20::numeric, 25::numeric, 115.0, 2::bigint, '42P01', 'another run is at it since %s: another run is at it')$$,
+SELECT results_eq('health', format($$VALUES (false, 20::numeric, 25::numeric, 115.0, 2::bigint, '42P01', 'another run has been at it since %s')$$,
     date_trunc('second', pg_temp.ago(10))), 'busy for too long');
 DELETE FROM raxx_detect.rule_runs WHERE started_at = pg_temp.ago(10);
 UPDATE raxx_detect.heartbeat SET as_of = pg_temp.ago(15);
@@ -103,6 +104,9 @@ FROM raxx_detect.health WHERE rule_id = 'cost_dyno_hour_spike';
 UPDATE raxx_detect.heartbeat SET last_run_at = pg_temp.ago(3000);
 SELECT is((healthy, reason LIKE 'not running since % no run has come since its sources were bound'), (false, true), 'what nobody has run since it was bound is ill')
 FROM raxx_detect.health WHERE rule_id = 'data_audit_log_gap_window';
+UPDATE raxx_detect.source_bindings SET bound_at = pg_temp.ago(4) WHERE source = 'console_audit_events';
+SELECT is(healthy, NULL, 'unless that was a moment ago') FROM raxx_detect.health WHERE rule_id = 'data_audit_log_gap_window';
+UPDATE raxx_detect.source_bindings SET bound_at = pg_temp.ago(2000);
 SELECT is(raxx_detect.bound_since(r), pg_temp.ago(2000), 'of an audit gap, one audit table is enough') FROM raxx_detect.rules r WHERE rule_id = 'data_audit_log_gap_window';
 SELECT is(raxx_detect.bound_since(r), NULL, 'a rule that this version does not evaluate waits for nobody') FROM raxx_detect.rules r WHERE rule_id = 'data_audit_log_hash_chain_break';
 
@@ -130,6 +134,7 @@ SELECT results_eq($$SELECT kind, pg_temp.minutes(spell), lasts FROM raxx_detect.
     $$VALUES ('stall', '6.0-0.0', true)$$, 'it lasts');
 CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text) LANGUAGE sql AS $$ SELECT timestamptz '-infinity', 'my own' $$;
 CALL pg_temp.noted(0);
+SELECT is((healthy, reason LIKE 'it sees%'), (true, true), 'what holds it back now is asked, not what did') FROM raxx_detect.health WHERE rule_id = 'auth_rbac_denied_burst';
 SELECT is(ended, NULL, 'a run that sees the past itself cannot tell') FROM raxx_detect.interruptions;
 CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text) LANGUAGE sql AS $$ SELECT now(), NULL $$;
 CALL pg_temp.noted(0);

@@ -101,13 +101,14 @@ sub private_memory
 }
 
 # The rows of all the extension's tables that runs or people write, each in a line, without the numbers, durations and
-# times of day that no two servers share: a time of today is "now". Long rows end in their hash.
+# times of day that no two servers share: a time of today is "now". A line is the table, the rule where there is one, the
+# row, cut where it is long, and a hash of it.
 sub what_is_left
 {
 	my ($node, $database) = @_;
 	return $node->safe_psql($database, <<'END');
-SELECT format($$ SELECT %L || left(row, 500) || ' ' || md5(row)
-	FROM (SELECT (to_jsonb(t) %s %s)::text AS row FROM %s t) r ORDER BY 1 $$, relname || ' ', string_agg(format('- %L', attname), ' ')
+SELECT format($$ SELECT %L || concat_ws(' ', row ->> 'rule_id', left(row::text, 500), md5(row::text))
+	FROM (SELECT to_jsonb(t) %s %s AS row FROM %s t) r ORDER BY 1 $$, relname || ' ', string_agg(format('- %L', attname), ' ')
 	FILTER (WHERE attidentity <> '' OR attname IN ('elapsed', 'judged_with', 'configuration')),
 	string_agg(format($$ || jsonb_build_object(%L, CASE WHEN t.%I > now() - interval '1 day' THEN 'now' ELSE t.%I::text END) $$,
 		attname, attname, attname), ' ') FILTER (WHERE atttypid = 'timestamptz'::regtype), c.oid::regclass)
@@ -119,14 +120,15 @@ GROUP BY c.oid ORDER BY relname
 END
 }
 
-# The lines that only one of two such texts has.
+# The lines that only one of two such texts has, the first ten of them.
 sub differences
 {
 	my ($got, $expected) = @_;
 	my %count;
-	$count{$_}++ foreach split /\n/, $got;
-	$count{$_}-- foreach split /\n/, $expected;
-	return join "\n", map { ($count{$_} > 0 ? 'only here: ' : 'only undisturbed: ') . $_ } grep { $count{$_} } sort keys %count;
+	$count{$_}++ foreach grep { $_ ne '' } split /\n/, $got;
+	$count{$_}-- foreach grep { $_ ne '' } split /\n/, $expected;
+	my @lines = map { ($count{$_} > 0 ? 'only here: ' : 'only undisturbed: ') . $_ } grep { $count{$_} } sort keys %count;
+	return join "\n", @lines > 10 ? (@lines[ 0 .. 9 ], '... ' . @lines . ' lines') : @lines;
 }
 
 # A psql that stays connected. Queries can be sent ahead; their results are received in the same order.

@@ -24,7 +24,8 @@ bool connectable(const FormData_pg_database& row) {
 int by_oid(const void* a, const void* b) {
     const Oid x = static_cast<const Candidate*>(a)->database;
     const Oid y = static_cast<const Candidate*>(b)->database;
-    return (x > y) - (x < y);
+    if (x == y) return 0;
+    return x < y ? -1 : 1;
 }
 
 }  // namespace

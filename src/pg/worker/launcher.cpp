@@ -12,6 +12,7 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
+#include "utils/wait_event.h"
 }
 
 #include <signal.h>
@@ -25,6 +26,7 @@ constexpr TimestampTz kRoomEvery = 5 * USECS_PER_SEC;  // how often a full serve
 BackgroundWorkerHandle* handles[kMostDatabases] = {};
 BackgroundWorkerHandle* survey = nullptr;
 TimestampTz survey_due = 0;
+TimestampTz survey_started_at = 0;
 TimestampTz surveyed_at = 0;  // the survey whose news is known
 TimestampTz server_full_until = 0;
 TimestampTz server_last_full = 0;  // the last time that it was; 0: it is not
@@ -85,14 +87,25 @@ BackgroundWorkerHandle* register_worker(BackgroundWorker* worker, const Start& s
     return registered ? handle : nullptr;
 }
 
+// In the first database that is free; in the next one if the last survey brought nothing, so that no single
+// database can be in the way of all.
 void start_survey(const Candidate* candidates, int count, TimestampTz now) {
+    static int first = 0;
     survey_due = now + kSurveyEvery;
+    if (surveyed_at < survey_started_at) ++first;
+    survey_started_at = now;
     for (int i = 0; i < count; ++i) {
-        if (!is_free(candidates[i].database)) continue;
+        const Oid database = candidates[(first + i) % count].database;
+        if (!is_free(database)) continue;
         BackgroundWorker worker = description("raxx_detect survey", "raxx_detect_survey_main");
-        survey = register_worker(&worker, {candidates[i].database, InvalidOid, 0, -1}, now);
+        survey = register_worker(&worker, {database, InvalidOid, 0, -1}, now);
         return;
     }
+}
+
+void forget_handle(int slot) {
+    if (handles[slot] != nullptr) pfree(handles[slot]);
+    handles[slot] = nullptr;
 }
 
 // Takes the slot's word back if the server has no room.
@@ -106,6 +119,7 @@ void start_worker(int slot, Oid role, TimestampTz now) {
     const Start start = {it->database, role, it->start, slot};
     LWLockRelease(shared_lock());
     BackgroundWorker worker = description("raxx_detect worker", "raxx_detect_worker_main");
+    forget_handle(slot);  // of one that is not quite gone, after it said how it went
     handles[slot] = register_worker(&worker, start, now);
     if (handles[slot] != nullptr) return;
     LWLockAcquire(shared_lock(), LW_EXCLUSIVE);
@@ -155,8 +169,7 @@ void reap(TimestampTz now) {
         const bool stopped = handles[i] != nullptr && has_stopped(handles[i]);
         conclude(i, stopped, now);
         if (!stopped) continue;
-        pfree(handles[i]);
-        handles[i] = nullptr;
+        forget_handle(i);
         server_full_until = 0;
     }
     if (survey != nullptr && has_stopped(survey)) {
@@ -210,7 +223,7 @@ void act(TimestampTz now) {
     reap(now);
     const bool start_a_survey = survey == nullptr && survey_due <= now && server_full_until <= now;
     const bool news = survey_has_news();
-    const bool runs_are_due = surveyed_at != 0 && (news || due_slot(now) >= 0) && server_full_until <= now;
+    const bool runs_are_due = surveyed_at != 0 && (news || (server_full_until <= now && due_slot(now) >= 0));
     const bool long_runs = any_long_run(now);
     if (!start_a_survey && !runs_are_due && !long_runs) return;
     StartTransactionCommand();

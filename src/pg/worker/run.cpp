@@ -11,6 +11,7 @@ extern "C" {
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 }

@@ -58,36 +58,31 @@ void tell_no_extension(const Database& slot) {
                           "raxx_detect.enabled = off. It is looked for each minute, and at a reload.")));
 }
 
+// Why, what it means and what to do, for each reason to refuse.
+struct Refusal {
+    Result reason;
+    int sqlstate;
+    const char* detail;  // with the role's name
+    const char* hint;
+};
+
+constexpr Refusal kRefusals[] = {
+    {Result::no_role, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "raxx_detect.role is not set.",
+     "Set it, to a role that is not a superuser, and reload."},
+    {Result::unknown_role, ERRCODE_UNDEFINED_OBJECT, "raxx_detect.role is \"%s\", and there is no such role.",
+     "Create the role, or set another."},
+    {Result::no_login, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+     "raxx_detect.role is \"%s\", which may not log in.", "Run ALTER ROLE ... LOGIN, or set another."},
+    {Result::superuser, ERRCODE_INSUFFICIENT_PRIVILEGE, "raxx_detect.role is \"%s\", which is a superuser.",
+     "Set a role that is not, or turn on raxx_detect.allow_superuser."},
+};
+
 void tell_refused(const Database& slot) {
-    const char* name = NameStr(slot.name);
-    const char* role = NameStr(slot.role);
-    switch (slot.outcome.result) {
-        case Result::no_role:
-            ereport(LOG, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                          errmsg("raxx_detect refuses to run in database \"%s\"", name),
-                          errdetail("raxx_detect.role is not set."),
-                          errhint("Set it, to a role that is not a superuser, and reload.")));
-            break;
-        case Result::unknown_role:
-            ereport(LOG, (errcode(ERRCODE_UNDEFINED_OBJECT),
-                          errmsg("raxx_detect refuses to run in database \"%s\"", name),
-                          errdetail("raxx_detect.role is \"%s\", and there is no such role.", role),
-                          errhint("Create the role, or set another.")));
-            break;
-        case Result::no_login:
-            ereport(LOG, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-                          errmsg("raxx_detect refuses to run in database \"%s\"", name),
-                          errdetail("raxx_detect.role is \"%s\", which may not log in.", role),
-                          errhint("Run ALTER ROLE ... LOGIN, or set another.")));
-            break;
-        case Result::superuser:
-            ereport(LOG, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                          errmsg("raxx_detect refuses to run in database \"%s\"", name),
-                          errdetail("raxx_detect.role is \"%s\", which is a superuser.", role),
-                          errhint("Set a role that is not, or turn on raxx_detect.allow_superuser.")));
-            break;
-        default:
-            break;
+    for (const Refusal& refusal : kRefusals) {
+        if (refusal.reason != slot.outcome.result) continue;
+        ereport(LOG, (errcode(refusal.sqlstate),
+                      errmsg("raxx_detect refuses to run in database \"%s\"", NameStr(slot.name)),
+                      errdetail(refusal.detail, NameStr(slot.role)), errhint("%s", refusal.hint)));
     }
 }
 
