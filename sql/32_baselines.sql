@@ -24,7 +24,7 @@ CREATE TABLE raxx_detect.baseline_days (
     PRIMARY KEY (rule_id, source, day)
 );
 COMMENT ON TABLE raxx_detect.baseline_days IS 'The days that are in a baseline: how many rows each counted, and how many were left out because they lie inside findings.';
-COMMENT ON COLUMN raxx_detect.baseline_days.version IS 'Of the layout of raxx_detect.baselines; a day of another version is read again.';
+COMMENT ON COLUMN raxx_detect.baseline_days.version IS 'Of the layout of raxx_detect.baselines; a day of another version is read again, as is one of version 0, of which rows may still come.';
 COMMENT ON COLUMN raxx_detect.baseline_days.left_out_digest IS 'Of the periods left out; when findings change, the day is read again.';
 
 CREATE TABLE raxx_detect.baselines (
@@ -208,11 +208,13 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     period tstzrange := tstzrange(raxx_detect.day_starts(rule, day), raxx_detect.day_starts(rule, day + 1));
     learner regproc;
+    -- While a transaction is open that may still bring rows of the day, or they cannot be seen, it is read again each time.
+    whole int := CASE WHEN raxx_detect.takes_over(rule, binding, day + 1) <= (SELECT h.settles_to FROM raxx_detect.horizon() h) THEN 1 ELSE 0 END;
 BEGIN
     SELECT m.learner INTO learner FROM raxx_detect.methods m WHERE m.method = rule.method;
     DELETE FROM raxx_detect.baseline_days b WHERE b.rule_id = rule.rule_id AND b.source = binding.source AND b.day = day;
     INSERT INTO raxx_detect.baseline_days (rule_id, source, day, version, rows, left_out, left_out_digest)
-    VALUES (rule.rule_id, binding.source, day, 1, 0, 0, raxx_detect.left_out_digest(rule, binding.source, period));
+    VALUES (rule.rule_id, binding.source, day, whole, 0, 0, raxx_detect.left_out_digest(rule, binding.source, period));
     EXECUTE format('SELECT %s($1, $2, $3, $4)', learner) USING rule, binding, day, period;
 END $$;
 COMMENT ON FUNCTION raxx_detect.keep_baseline_day(raxx_detect.rules, raxx_detect.source_bindings, date) IS

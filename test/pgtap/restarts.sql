@@ -76,7 +76,7 @@ SELECT is((evidence -> 'causes_known', evidence -> 'deploys_known'), ('true'::js
 
 -- A deploy that comes after them clears it.
 SELECT raxx_detect.create_source_table('deploy_events', 'deploys');
-SELECT is(r.findings_updated, 1::bigint, 'no deploy: all that changes is that deploys are known') FROM pg_temp.look('12:06:30') r;
+SELECT is(r.findings_updated, 1::bigint, 'no deploy, but from now on one would be known') FROM pg_temp.look('12:06:30') r;
 INSERT INTO deploys (event_time, app) VALUES ('2026-06-04 12:10+00', 'shop'), ('2026-06-04 12:01+00', 'api'), ('2026-06-04 12:01+00', NULL);
 SELECT is(r.findings_updated, 1::bigint, 'a deploy ten minutes after the first') FROM pg_temp.look('12:11') r;
 SELECT results_eq('SELECT condition, upper(episode) <= ''2026-06-04 12:11+00'' FROM pg_temp.found', $$VALUES ('cleared', true)$$, 'clears the finding');

@@ -38,6 +38,12 @@ class Database:
             SELECT raxx_detect.create_source_table(source) FROM raxx_detect.source_kinds WHERE source <> 'statement_samples'""")
         for (source,) in self.ask("SELECT source FROM raxx_detect.source_bindings"):
             self.do(f'ALTER TABLE {source} ALTER event_time DROP NOT NULL; SELECT raxx_detect.unbind_source(\'{source}\')')
+        # What every run leaves behind in tables that are never empty.
+        self.kept = [t for (t,) in self.ask("SELECT t FROM unnest('{heartbeat,sweeps}'::text[]) t WHERE to_regclass('raxx_detect.' || t) IS NOT NULL")]
+        for table in self.kept:
+            self.do(f'CREATE TABLE kept_{table} AS SELECT * FROM raxx_detect.{table}')
+        self.sweeps = bool(self.ask("SELECT FROM pg_proc WHERE oid = to_regprocedure('raxx_detect.sweep(timestamptz)')"))
+        self.horizon = bool(self.ask("SELECT FROM pg_proc WHERE oid = to_regprocedure('raxx_detect.horizon()')"))
         self.tables = [t for (t,) in self.ask("""
             SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'raxx_detect'::regnamespace AND c.relkind = 'r' AND c.relpersistence = 'p'
             AND (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s', c.oid::regclass), false, true, '')))[1]::text = '0'""")]
@@ -58,6 +64,7 @@ class Database:
     def reset(self, stream):
         """As if nothing had ever been judged, with the stream's sources bound, and empty."""
         self.do("SET session_replication_role = replica; " + ''.join(f'DELETE FROM {t}; ' for t in self.tables + stream.sources)
+                + ''.join(f'DELETE FROM raxx_detect.{t}; INSERT INTO raxx_detect.{t} SELECT * FROM kept_{t}; ' for t in self.kept)
                 + "SET session_replication_role = origin; UPDATE raxx_detect.rules r SET state = s.state, state_reason = s.state_reason, params = s.params, "
                   "false_alarms_per_month = coalesce(nullif(%s, 0), s.false_alarms_per_month) FROM shipped s WHERE s.rule_id = r.rule_id", (stream.budget,))
         for rule, params in stream.params.items():
@@ -97,6 +104,11 @@ class Database:
             cursor.execute(f'SELECT {FINDING_COLUMNS} FROM raxx_detect.detection_findings ORDER BY rule_id, entity COLLATE "C", episode')
             return [dict(row) for row in cursor.fetchall()]
 
+    def sweep(self, at):
+        for outcome, detail in self.ask('SELECT outcome, detail FROM raxx_detect.sweep(%s)', (text_of(at),)):
+            if outcome != 'ok':
+                raise AssertionError(f'a sweep as of {text_of(at)} failed: {outcome}, {detail}')
+
     def judge_at_once(self, stream):
         self.reset(stream)
         self.load(list(enumerate(stream.rows)))
@@ -108,6 +120,9 @@ class Database:
         self.reset(stream)
         waiting = sorted(enumerate(stream.rows), key=lambda r: r[1].arrives)
         open_for, ending, now = 0, None, stream.begin
+        if stream.later:  # only what has been counted can be told from what came later
+            self.run(stream.rules, stream.begin)
+            self.sweep(stream.begin)
         for step in schedule.steps:
             now = max(now, step.at)
             if ending and (open_for == 0 or step.session == 1):
@@ -118,9 +133,13 @@ class Database:
             rows, waiting = waiting[:due], waiting[due:]
             session = self.sessions[step.session]
             if step.load == 'together' or step.session == 1:
+                if step.stale:
+                    self.do('BEGIN ISOLATION LEVEL REPEATABLE READ', session=session)
+                    self.ask('SELECT 1', session=session)
                 if step.session == 1:
                     self.load(rows)
-                self.do('BEGIN', session=session)
+                if not step.stale:
+                    self.do('BEGIN', session=session)
                 if step.session == 0:
                     self.load(rows)
                 self.run(step.rules, step.at, session)
@@ -136,6 +155,8 @@ class Database:
             self.do(ending, session=self.sessions[1])
         self.load(waiting)
         self.run(stream.rules, stream.end)
+        if stream.later:
+            self.sweep(stream.end)
         return self.findings()
 
 

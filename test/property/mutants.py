@@ -10,7 +10,11 @@ import re
 import subprocess
 import sys
 
-# (what is broken, the function, the text, what it is replaced by)
+# (what is broken, the function, the text, what it is replaced by). Where a mutant concerns but some rules, GROUPS says whose
+# streams to play.
+GROUPS = {'evaluate_unmatched': 'changes', 'unexplained_restart': 'restarts', 'surprising_shape': 'signups', 'judge_failures': 'webhooks',
+          'gap_candidate': 'audit', 'judged_from': 'audit', 'silence_allowed_until': 'audit', 'join_verdicts': 'returns',
+          'takes_over': 'sessions with a baseline,errors with a baseline,passkeys with a baseline,sign-ups with a baseline', 'judging_day': 'sessions with a baseline', 'burst_candidates': 'logins'}
 MUTANTS = [
     ('bursts: the window is a microsecond longer', 'burst_candidates', 'network_prefixes(rule), window_length,',
      "network_prefixes(rule), window_length + interval '1 microsecond',"),
@@ -26,12 +30,10 @@ MUTANTS = [
     ('downtime of more than two hours is skipped', 'judge_slice', 'settled := greatest(known.settled, binding.judge_from);',
      "settled := greatest(known.settled, binding.judge_from, CASE WHEN known.settled IS NOT NULL THEN as_of - interval '2 hours' END);"),
     ('a run that looks back judges', 'evaluate_source', 'as_of < known.looked_to OR ', ''),
-    ('a finding that goes on forgets its peak', 'continued', '>= (c.severity, c.observed, c.sample_size)', '>= (c.severity, c.observed, c.sample_size) AND false'),
+    ('a finding that goes on forgets its peak', 'continued', 'told_by_old := ', 'told_by_old := false AND '),
     ('a finding that goes on forgets its beginning', 'continued', 'least(lower(old.episode), lower(c.episode))', 'lower(c.episode)'),
-    ('of findings that one episode spans only the first is kept in mind', 'record_findings', 'IF lower(old.episode) < exact_from THEN',
-     'IF lower(old.episode) < exact_from AND kept.finding_id IS NULL THEN'),
     ('an open episode is given the end that it has so far', 'record_findings', "condition = 'firing' AND c.condition IS NULL", 'false'),
-    ('a gap is judged from what is settled, not from the row before', 'judge_slice', 'coalesce(raxx_detect.last_event(binding, settled), settled)', 'settled'),
+    ('a gap is judged from what is settled, not from the row before', 'judged_from', 'coalesce(raxx_detect.last_event(binding, settled), settled)', 'settled'),
     ('gaps that late rows fill stay', 'record_findings', '(may_withdraw OR', '(false OR'),
     ('how bad a gap looked stays', 'record_findings', 'NOT (may_withdraw AND', 'NOT (false AND'),
     ('business hours end at 22:00', 'gap_candidate', 'rule.params)', "rule.params || '{\"business_to\": \"22:00\"}')"),
@@ -43,6 +45,13 @@ MUTANTS = [
     ('two runs at once', 'run_rule', 'FOR NO KEY UPDATE SKIP LOCKED', ''),
     ('a day of a baseline is learnt while rows may come late', 'takes_over', ' + binding.lateness', ''),
     ('the baseline of a day contains the day', 'judging_day', '::date', '::date + 1'),
+    ('open transactions do not count', 'horizon', 'settles_to := oldest.since', 'settles_to := settles_to'),
+    ('a run that sees the past settles', 'horizon', "settles_to := '-infinity'", 'settles_to := settles_to'),
+    ('rows later than the lateness are not judged', 'sweep_source', 'IF judge_from IS NOT NULL THEN', 'IF false THEN'),
+    ('a silence is quiet', 'quiet_stretch', 'until := least(until, raxx_detect.silence_allowed_until(rule, binding, as_of));', ''),
+    ('what fires is quiet', 'quiet_stretch', "f.condition <> 'cleared'", 'false'),
+    ('rows that are not settled are quiet', 'quiet_rules', 'NOT raxx_detect.has_rows(b.relation, raxx_detect.time_column(b), c.settled, as_of)',
+     'NOT raxx_detect.has_rows(b.relation, raxx_detect.time_column(b), c.looked_to, as_of)'),
     ('verdicts of successive hours are not joined', 'join_verdicts', 'f.episode @> exact_from', 'false'),
 ]
 
@@ -65,14 +74,17 @@ def main():
     options, others = parser.parse_known_args()
     unnoticed = 0
     for number, (name, function, before, after) in enumerate([m for m in MUTANTS if options.only in m[0]], 1):
-        run = subprocess.run([sys.executable, __file__.replace('mutants', 'theorem'), '--stop', '--shrink', '0', *others,
+        more = ['--overtaken'] if function == 'horizon' and 'open' in name else []
+        more += ['--group', *GROUPS[function].split(',')] if function in GROUPS else []
+        run = subprocess.run([sys.executable, '-B', __file__.replace('mutants', 'theorem'), '--stop', '--shrink', '0', *others, *more,
                               '--mutation', MUTATION.format(function=function, before=before, after=after)],
                              capture_output=True, text=True)
         caught = re.search(r'^not ok (\d+) - (.*)\n# (.*)$', run.stdout, re.M)
+        because = caught and ('Traceback' in caught[3]) and run.stdout.strip().splitlines()
         counted = re.search(r'\d+ streams.*', run.stdout)
         broken = not caught or 'worker' in caught[2]
         unnoticed += broken
-        print(f'{"not " if broken else ""}ok {number} - {name}: ' + (f'round {caught[1]}, {caught[2]}: {caught[3][:100]}' if caught else f'not noticed, {counted and counted[0]}'),
+        print(f'{"not " if broken else ""}ok {number} - {name}: ' + (f'round {caught[1]}, {caught[2]}: {(because and next((l for l in because if "Error" in l), "")) or caught[3][:100]}' if caught else f'not noticed, {counted and counted[0]}'),
               flush=True)
         if broken:
             print('\n'.join('# ' + line for line in (run.stdout + run.stderr).splitlines()[-12:]))

@@ -14,6 +14,7 @@ class Step(NamedTuple):
     session: int = 0
     keep_open: int = 0  # for so many steps the transaction stays open
     abort: bool = False  # it is rolled back
+    stale: bool = False  # it does not see the rows that have come just now
 
 
 @dataclass
@@ -67,9 +68,10 @@ def load_of(rng):
 
 def make(stream, kind, rng, number):
     rules = stream.rules
+    often = rng.choice([0.1, 0.5, 1])  # run_all(), which is quiet where nothing has come
 
     def some():
-        return None if rng.random() < 0.1 else tuple(rules)
+        return None if rng.random() < often else tuple(rules)
 
     steps = []
     if kind == 'edges':
@@ -80,12 +82,11 @@ def make(stream, kind, rng, number):
         steps = [Step(t, some()) for t in sorted(edges(stream, rng, number // 3) + seconds(stream, rng, 2 * number // 3))]
     elif kind == 'arrivals':
         steps = [Step(t, some(), load_of(rng)) for t in arrivals(stream, rng, number)]
-    elif kind == 'downtime':  # runs, then none for long, then one; now and then with an as_of of before
+    elif kind == 'downtime':  # runs, then none for long, then one
         looks = sorted(edges(stream, rng, number // 2) + slices(stream, rng, number // 4))
         stop = rng.randint(0, len(looks))
         again = stop + rng.randint(0, len(looks) - stop)
         steps = [Step(t, some()) for t in looks[:stop] + looks[again:]]
-        steps += [Step(t, some()) for t in rng.sample(looks, min(3, len(looks)))] if rng.random() < 0.3 else []
     elif kind == 'rules':  # each rule in its own time
         steps = sorted((Step(t, (rule,), load_of(rng)) for rule in rules for t in
                         rng.choice([edges, slices])(stream, rng, number // len(rules))), key=lambda s: s.at)
@@ -96,11 +97,13 @@ def make(stream, kind, rng, number):
         steps.sort(key=lambda s: s.at)
     elif kind == 'sessions':  # two at once, some of which come to nothing
         for t in sorted(edges(stream, rng, number // 2) + slices(stream, rng, number // 2)):
-            chosen = None if rng.random() < 0.1 else tuple(rng.sample(rules, rng.randint(1, len(rules))))
+            chosen = None if rng.random() < often else tuple(rng.sample(rules, rng.randint(1, len(rules))))
             if rng.random() < 0.4:
-                steps.append(Step(t, chosen, 'batch', 1, rng.randint(0, 3), rng.random() < 0.3))
+                steps.append(Step(t, chosen, 'batch', 1, rng.randint(0, 3), rng.random() < 0.3, rng.random() < 0.3))
             else:
                 steps.append(Step(t, chosen, load_of(rng)))
+    if rng.random() < 0.3:  # now and then a run looks at what was looked at before
+        steps = [s for step in steps for s in [step] + [Step(step.at - rng.randint(1, stream.lateness + SECOND), some())] * (rng.random() < 0.1)]
     return Schedule(kind, steps)
 
 

@@ -40,7 +40,10 @@ def told(stream, schedule, wrong, seconds):
     if not fails(rows, steps):
         return '\nit does not fail again'
     lines = [f'smaller: {last[0]}', f'parameters {stream.params}, lateness {stream.lateness / 10**6} s, judged up to {text_of(stream.end)}']
-    lines += [f'    row of {r.source} at {text_of(r.time)}, arrives {text_of(r.arrives)}: {r.values}' for r in sorted(rows, key=lambda r: r.arrives)]
+    shown = sorted(rows, key=lambda r: r.arrives)[-60:]
+    if len(shown) < len(rows):
+        lines.append(f'    {len(rows) - len(shown)} rows, and')
+    lines += [f'    row of {r.source} at {text_of(r.time)}, arrives {text_of(r.arrives)}: {r.values}' for r in shown]
     lines += [f'    run of {", ".join(s.rules) if s.rules else "all rules"} as of {text_of(s.at)}'
               + (f', in session 1, open for {s.keep_open} steps' + (', rolled back' if s.abort else '') if s.session else '') for s in steps]
     return '\n' + '\n'.join(lines)

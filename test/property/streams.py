@@ -35,6 +35,7 @@ class Stream:
     naive: bool = True  # judged by thresholds alone, so that the naive evaluator knows the findings
     window: int = 0  # the rules' own, for schedules that look at the edges
     hindsight: int = 0
+    later: bool = False  # some rows come later than the lateness, which a sweep finds
     budget: float = 0  # false alarms a month, where it is not that of the catalog
     marks: list = field(default_factory=list)  # instants at which something changes without a row
 
@@ -85,6 +86,9 @@ class Maker:
         if style == 'prompt':
             return 0
         kind = rng.random()
+        if style == 'later' and kind < 0.3:
+            stream.later = True
+            return lateness + rng.randint(1, 10 * HOUR)
         if style == 'early' and kind < 0.2:
             return -rng.randint(0, 3 * HOUR)
         if style == 'bridging' and kind < 0.8:
@@ -122,12 +126,15 @@ class Maker:
         stream.end = max(stream.end, stream.begin + 1)
         # What would arrive after the end does so before its time is judged, or never.
         stream.rows = [r._replace(arrives=max(stream.begin, min(r.arrives, stream.end))) for r in stream.rows]
+        if stream.later:  # the hours of which are over by then
+            stream.end += stream.lateness + 2 * HOUR
         rng.shuffle(stream.rows)
         return stream
 
 
-def style_of(m):
-    return m.pick(['prompt', 'shuffled', 'shuffled', 'bridging', 'early'])
+def style_of(m, may_be_later=False):
+    """How rows are delayed. Later than the lateness only where such rows can but add to what is found."""
+    return m.pick(['prompt', 'shuffled', 'shuffled', 'bridging', 'early'] + ['later'] * (2 * may_be_later))
 
 
 def start(m, group, rules, sources, params, window, span=3 * HOUR, hindsight=0, **more):
@@ -140,7 +147,7 @@ def burst_stream(m, group, rule, source, role, entities, window, extra=None, anc
     threshold = m.rng.randint(1, 6)
     s = start(m, group, [rule], [source], {rule: {'threshold': threshold, 'window': f'{window // SECOND} seconds', **params}},
               window)
-    style = style_of(m)
+    style = style_of(m, may_be_later=True)
     for _ in range(m.rng.randint(2, 9)):
         entity = m.pick(entities)
         few = m.rng.randint(1, threshold + 1)
@@ -177,7 +184,7 @@ def denials(m):
     window, rule = 10 * MINUTE, 'auth_rbac_denied_burst'
     distinct, elevated = m.rng.randint(1, 5), m.rng.randint(1, 4)
     s = start(m, 'denials', [rule], ['rbac_denials'], {rule: {'distinct_threshold': distinct, 'elevated_threshold': elevated}}, window)
-    style = style_of(m)
+    style = style_of(m, may_be_later=True)
     for _ in range(m.rng.randint(2, 9)):
         operator = m.pick(['ops 1', 'ops 1', 'ops 2', '', None])
         share = m.pick([0, 0.3, 0.6, 1])
@@ -278,7 +285,7 @@ def webhooks(m):
     window, rule = 10 * MINUTE, 'webhook_stripe_signature_fail'
     threshold = m.rng.randint(2, 6)
     s = start(m, 'webhooks', [rule], ['stripe_webhook_events'], {rule: {'threshold': threshold, 'baseline_floor': m.rng.randint(1, threshold)}}, window)
-    style = style_of(m)
+    style = style_of(m, may_be_later=True)
     for _ in range(m.rng.randint(2, 9)):
         valid = m.pick([[False], [False, False, True], [True], [False, None]])
         for t in m.times(window, threshold, 3 * HOUR):
