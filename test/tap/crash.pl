@@ -18,13 +18,21 @@ my $node = new_server(
 	'wal_level = replica',
 	'max_wal_senders = 1',
 	'synchronous_commit = local',
-	"synchronous_standby_names = 'nobody'");
+	"synchronous_standby_names = 'nobody'",
+	'shared_preload_libraries = raxx_detect',
+	'raxx_detect.role = raxx_runner',
+	'raxx_detect.interval = 1s');
 my $role = 'raxx_runner';
 $node->safe_psql('postgres', "CREATE ROLE $role LOGIN");
 
 # ---- undisturbed ---------------------------------------------------------------------------------------------------
 
-my $call = { run_all => sub { "raxx_detect.run_all('$_[1]')" }, run => sub { "raxx_detect.run('$_[0]', '$_[1]')" } };
+# The call of a caller, for a rule where it is for one, as of a time.
+sub expression
+{
+	my ($caller, $rule, $as_of) = @_;
+	return $caller eq 'run' ? "raxx_detect.run('$rule', '$as_of')" : "raxx_detect.run_all('$as_of')";
+}
 my %before;  # the database before each run, with its rows there
 my $base = new_database($node, 'base');
 load_fortnight($node, $base);
@@ -73,7 +81,7 @@ sub undisturbed
 foreach my $run (@CrashMatrix::runs)
 {
 	my $as_of = $CrashMatrix::as_of{$run};
-	my $expression = $call->{run_all}->('', $as_of);
+	my $expression = expression('run_all', undef, $as_of);
 	$node->safe_psql($base, "UPDATE clock SET moment = '$as_of'");
 	$before{$run} = copy_database($base, "before_$run");
 	calls($base, $expression);
@@ -88,7 +96,7 @@ foreach my $run (@CrashMatrix::runs)
 sub trap
 {
 	my ($point, $run) = @_;
-	my @commands = ('BEGIN', 'SELECT pg_advisory_xact_lock(1)');
+	my @commands = ('SELECT pg_advisory_lock(1)');
 	if ($point->{gate})
 	{
 		my $from = { first => '-infinity', following => $CrashMatrix::as_of{first}, downtime => $CrashMatrix::as_of{following} }->{$run};
@@ -154,41 +162,96 @@ my %happens = (
 		return;
 	});
 
+# ---- who runs --------------------------------------------------------------------------------------------------------
+
+# The worker runs as of its own time; here that is another one.
+sub worker_begins
+{
+	my ($db, $as_of, $control) = @_;
+	$control->query(q{SELECT replace(pg_get_functiondef('raxx_detect.run_all'::regproc), 'DEFAULT now()', $$DEFAULT timestamptz '} . $as_of . "'\$\$)\n\\gexec");
+	enable_worker($db, 'on');
+	my $pid;
+	wait_until('a worker comes', sub {
+		$pid = $control->query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'raxx_detect worker' AND datname = '$db'") });
+	return $pid;
+}
+
+sub enable_worker
+{
+	my ($db, $enabled) = @_;
+	$node->safe_psql('postgres', "ALTER DATABASE $db SET raxx_detect.enabled = $enabled");
+	$node->reload;
+	return;
+}
+
+# The worker runs again, once or, before it is stopped, more often; how often.
+sub worker_runs
+{
+	my ($db) = @_;
+	my $question = 'SELECT runs FROM raxx_detect.heartbeat';
+	my $runs = $node->safe_psql($db, $question);
+	enable_worker($db, 'on');
+	wait_until('the worker has run', sub { $node->safe_psql($db, $question) > $runs });
+	enable_worker($db, 'off');
+	wait_until('no worker runs', sub {
+		$node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'raxx_detect worker'") == 0 });
+	return $node->safe_psql($db, $question) - $runs;
+}
+
 # ---- cells -----------------------------------------------------------------------------------------------------------
 
 # cell CELL: tests one; true if all was as it should be.
 sub cell
 {
 	my ($cell) = @_;
-	my ($point, $run) = @$cell{ 'point', 'run' };
-	my $expression = $call->{ $cell->{caller} }->($point->{rule} // '', $CrashMatrix::as_of{$run});
+	my ($point, $run, $kind) = @$cell{ 'point', 'run', 'kind' };
+	my $as_of = $CrashMatrix::as_of{$run};
+	my $expression = expression($cell->{caller}, $point->{rule}, $as_of);
+	my $worker = $cell->{caller} eq 'worker';
 	my $kept = $point->{commit} ? 1 : 0;  # runs that remain
-	my $name = "$cell->{kind} when $point->{point} ($cell->{caller}, $run run)";
+	my $name = "$kind when $point->{point} ($cell->{caller}, $run run)";
 	my $db = copy_database($before{$run}, 'cell');
 
 	my $control = new_session($node, $db);
 	$control->query(trap($point, $run));
-	my $runner = new_session($node, $db, $role);
-	$runner->query('SET synchronous_commit = on') if $point->{commit};
-	$runner->send("SELECT count(*) FROM $expression");
-	my $waits = $point->{commit} ? "wait_event = 'SyncRep'" : "wait_event_type = 'Lock' AND wait_event = 'advisory'";
-	wait_until("a run waits where $point->{point}", sub { $control->query("SELECT $waits FROM pg_stat_activity WHERE pid = $runner->{pid}") eq 't' });
-	$happens{ $cell->{kind} }->($runner->{pid}, $control);
-	if ($cell->{kind} eq 'cancelled')
+	my ($runner, $pid);
+	if ($worker)
 	{
-		my ($state) = $runner->receive;
-		is($state, $point->{commit} ? '00000' : '57014', "$name: its caller is told");
+		$node->safe_psql('postgres', "ALTER DATABASE $db SET synchronous_commit = on") if $point->{commit};
+		$pid = worker_begins($db, $as_of, $control);
 	}
 	else
 	{
-		wait_until('the process is gone', sub { !kill 0, $runner->{pid} });
+		$runner = new_session($node, $db, $role);
+		$pid = $runner->{pid};
+		$runner->query('SET synchronous_commit = on') if $point->{commit};
+		$runner->send("SELECT count(*) FROM $expression");
 	}
-	$_->quit foreach $runner, $control;
+	my $waits = $point->{commit} ? "wait_event = 'SyncRep'" : "wait_event_type = 'Lock' AND wait_event = 'advisory'";
+	wait_until("a run waits where $point->{point}", sub { $control->query("SELECT $waits FROM pg_stat_activity WHERE pid = $pid") eq 't' });
+	# No worker comes back before it is looked at what is left.
+	$node->safe_psql('postgres', "ALTER DATABASE $db RESET ALL") if $worker;
+	$happens{$kind}->($pid, $control);
+	if ($runner && $kind eq 'cancelled')
+	{
+		is(($runner->receive)[0], $kept ? '00000' : '57014', "$name: its caller is told");
+	}
+	else
+	{
+		wait_until('the process is gone', sub { !kill 0, $pid });
+	}
+	$_->quit foreach grep { defined } $runner, $control;
 
-	my $good = is(differences(what_is_left($node, $db), undisturbed($run, $expression, $kept)), '',
-		"$name: " . ($kept ? 'all of it is there' : 'nothing is left of it'));
-	calls($db, $expression);
-	$good &= is(differences(what_is_left($node, $db), undisturbed($run, $expression, $kept + 1)), '', "$name: then it is as if undisturbed");
+	my $same = sub {
+		my ($times) = @_;
+		my ($got, $expected) = (what_is_left($node, $db), undisturbed($run, $expression, $times));
+		s/^heartbeat .*\n//m foreach $worker ? ($got, $expected) : ();  # which counts how often it came
+		return differences($got, $expected);
+	};
+	my $good = is($same->($kept), '', "$name: " . ($kept ? 'all of it is there' : 'nothing is left of it'));
+	my $times = 1;
+	$worker ? $times = worker_runs($db) : calls($db, $expression);
+	$good &= is($same->($kept + $times > 1 ? 2 : 1), '', "$name: then it is as if undisturbed");
 	$node->safe_psql('postgres', "DROP DATABASE $db");
 	return $good;
 }
