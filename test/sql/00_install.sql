@@ -86,7 +86,7 @@ ORDER BY p.proname COLLATE "C";
 SELECT attrelid::regclass || ': ' || string_agg(attname, ', ' ORDER BY attnum)
 FROM pg_attribute
 WHERE attrelid IN ('raxx_detect.status'::regclass, 'raxx_detect.sources'::regclass, 'raxx_detect.source_contracts'::regclass,
-                   'raxx_detect.prerequisites'::regclass, 'raxx_detect.rules'::regclass,
+                   'raxx_detect.prerequisites'::regclass, 'raxx_detect.health'::regclass, 'raxx_detect.rules'::regclass,
                    'raxx_detect.detection_findings'::regclass, 'raxx_detect.rule_runs'::regclass,
                    'raxx_detect.deliveries'::regclass, 'raxx_detect.rule_run'::regclass)
   AND attnum > 0 AND NOT attisdropped
