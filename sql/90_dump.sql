@@ -136,21 +136,10 @@ COMMENT ON TRIGGER restore_sweep ON raxx_detect.sweeps IS 'Lets a dump''s row in
 -- ---- foreign keys during a restore in parallel -------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.load_unchecked() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF TG_WHEN = 'BEFORE' AND has_parameter_privilege('session_replication_role', 'SET') THEN
-        PERFORM set_config('raxx_restore.role_before', current_setting('session_replication_role'), true),
-                set_config('session_replication_role', 'replica', true);
-    ELSIF TG_WHEN = 'AFTER' AND current_setting('raxx_restore.role_before', true) <> '' THEN
-        PERFORM set_config('session_replication_role', current_setting('raxx_restore.role_before'), true),
-                set_config('raxx_restore.role_before', '', true);
-    END IF;
-    RETURN NULL;
-END $$;
+AS 'MODULE_PATHNAME', 'raxx_load_unchecked' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION raxx_detect.load_unchecked() IS
-'Trigger: lets pg_restore put rows into a table before those that they refer to are there. What a dump holds was checked when it was written. Does nothing for a role that may not set session_replication_role: it restores in one session.';
+'Trigger: lets pg_restore, known by check_function_bodies being off, put rows into a table before those that they refer to are there. What a dump holds was checked when it was written. Does nothing for a role that may not set session_replication_role: it restores in one session.';
 
--- Every script of pg_dump and every session of pg_restore has check_function_bodies off.
 DO $$
 DECLARE
     referring regclass;
@@ -160,8 +149,8 @@ BEGIN
                      WHERE k.contype = 'f' AND k.connamespace = 'raxx_detect'::regnamespace ORDER BY 1 LOOP
         FOREACH half IN ARRAY '{before,after}'::text[] LOOP
             CONTINUE WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = referring AND t.tgname = 'load_unchecked_' || half);
-            EXECUTE format('CREATE TRIGGER load_unchecked_%1$s %1$s INSERT ON %2$s FOR EACH STATEMENT
-                            WHEN (current_setting(''check_function_bodies'') = ''off'') EXECUTE FUNCTION raxx_detect.load_unchecked()', half, referring);
+            EXECUTE format('CREATE TRIGGER load_unchecked_%1$s %1$s INSERT ON %2$s FOR EACH STATEMENT EXECUTE FUNCTION raxx_detect.load_unchecked()',
+                           half, referring);
             EXECUTE format('ALTER TABLE %2$s ENABLE ALWAYS TRIGGER load_unchecked_%1$s', half, referring);
             EXECUTE format('COMMENT ON TRIGGER load_unchecked_%1$s ON %2$s IS %3$L', half, referring,
                            'For pg_restore: see raxx_detect.load_unchecked().');
