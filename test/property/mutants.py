@@ -76,7 +76,7 @@ def main():
         more = ['--overtaken'] if function == 'horizon' and 'open' in name else []
         groups = GROUPS.get(name) or GROUPS.get(function)
         more += ['--group', *groups.split(',')] if groups else []
-        run = subprocess.run([sys.executable, '-B', __file__.replace('mutants', 'theorem'), '--stop', '--shrink', '0', *others, *more,
+        run = subprocess.run([sys.executable, '-B', __file__.replace('mutants', 'theorem'), '--stop', '--shrink', '0', '--rounds', '2000', *others, *more,
                               '--mutation', MUTATION.format(function=function, before=before, after=after)],
                              capture_output=True, text=True)
         caught = re.search(r'^not ok (\d+) - (.*)\n# (.*)$', run.stdout, re.M)
