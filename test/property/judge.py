@@ -25,7 +25,7 @@ class Database:
         self.sessions = [psycopg2.connect(dbname=name) for _ in range(2)]
         for session in self.sessions:
             session.autocommit = True
-            self.do("SET timezone = 'UTC'; SET synchronous_commit = off; SET lock_timeout = '20s'; SET client_min_messages = warning; "
+            self.do("SET timezone = 'UTC'; SET synchronous_commit = off; SET lock_timeout = '5s'; SET client_min_messages = warning; "
                     "SET search_path = public, pg_temp", session=session)
         self.runs = 0
         psycopg2.extras.register_default_jsonb(globally=True)

@@ -26,9 +26,10 @@ class Schedule:
 def edges(stream, rng, number):
     """Instants at which it matters whether less or not more is meant: those of rows, of the ends of windows, and of when
     they are settled, and a microsecond beside."""
-    instants = set()
+    instants, settling = set(), set()
     for row in stream.rows:
         if isinstance(row.time, int):
+            settling.add(row.time + stream.lateness + stream.hindsight)  # this row is the last that is settled then
             for t in (row.time, row.arrives):
                 for later in (0, stream.window, stream.lateness, stream.lateness + stream.window,
                               stream.lateness + stream.hindsight, stream.hindsight):
@@ -38,7 +39,8 @@ def edges(stream, rng, number):
         instants = [t for t in instants if t >= stream.end - 3 * DAY] + instants[:10]
         marks = [t + d for t in stream.marks for d in (-1, 0) if stream.begin <= t + d <= stream.end]
         instants += rng.sample(marks, min(number // 2, len(marks)))
-    return sorted(rng.sample(instants, min(number, len(instants))))
+    settling = sorted(t for t in settling if stream.begin <= t <= stream.end)
+    return sorted(rng.sample(instants, min(number, len(instants))) + rng.sample(settling, min(number // 3, len(settling))))
 
 
 def slices(stream, rng, number):
