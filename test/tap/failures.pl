@@ -50,10 +50,18 @@ GRANT INSERT, DELETE ON all_login_failures TO $role;
 GRANT USAGE ON SCHEMA raxx_detect TO $role;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA raxx_detect TO $role;
 UPDATE clock SET moment = '$first';
+SET ROLE $role;
 SELECT count(*) FROM raxx_detect.run_all('$first');
+RESET ROLE;
 UPDATE clock SET moment = '$as_of', gated = '', gate = (SELECT id FROM all_session_events WHERE event_time BETWEEN '$first' AND '$as_of' ORDER BY id LIMIT 1);
 END
-my $before = what_is_left($node, $base);
+# Days of baselines that no run will need any more go when a rule is judged the next time, whenever that is.
+sub left_in
+{
+	my ($db) = @_;
+	return what_is_left($node, $db) =~ s/^baseline(?!\S* auth_rbac).*"day": "2024-03-0[4-8]".*\n?//mgr;
+}
+my $before = left_in($base);
 
 sub copy_of_base
 {
@@ -62,11 +70,10 @@ sub copy_of_base
 	return $name;
 }
 my $calm = copy_of_base('calm');
-$node->safe_psql($calm, $run_all);
-my $undisturbed = what_is_left($node, $calm);
-# A second run as of the same moment needs fewer days of baselines than the one before it.
-$node->safe_psql($calm, $run_all);
-my $undisturbed_twice = what_is_left($node, $calm);
+$node->safe_psql($calm, "SET ROLE $role; $run_all");
+my $undisturbed = left_in($calm);
+$node->safe_psql($calm, "SET ROLE $role; $run_all");
+my $undisturbed_twice = left_in($calm);
 
 # Whose runs judge, and by which rule a source is read first.
 my @judged = split /\n/, $node->safe_psql($calm, "SELECT rule_id FROM raxx_detect.coverage GROUP BY 1 ORDER BY 1");
@@ -86,11 +93,28 @@ sub standing
 	} split /\n/, $left;
 }
 
-# All of it without the records of runs, of which a run that failed leaves more.
+# All of it without the records of runs, of which a run that failed leaves more, and without the counts of a sweep, which
+# tries again what failed in the next hour.
 sub but_for_runs
 {
 	my ($left) = @_;
-	return join "\n", grep { !/^(?:rule_runs|heartbeat) / } split /\n/, $left;
+	return join "\n", grep { !/^(?:rule_runs|heartbeat|hourly_counts|sweeps) / } split /\n/, $left;
+}
+
+# The sources of the given rules whose coverage is ahead of what it was before. (A sweep may have set it back.)
+sub ahead
+{
+	my ($left, @rules) = @_;
+	my %covered;
+	foreach my $text ($before, $left)
+	{
+		foreach my $line (grep { /^coverage/ } split /\n/, standing($text, 'of', @rules))
+		{
+			my ($rule, $source, $settled, $looked_to) = map { $line =~ $_ } qr/^coverage (\S+)/, qr/"source": "(\w+)"/, qr/"settled": "([^"]+)"/, qr/"looked_to": "([^"]+)"/;
+			push @{ $covered{"$rule $source"} }, "$settled, $looked_to";
+		}
+	}
+	return join ' ', grep { @{ $covered{$_} } != 2 || $covered{$_}[1] gt $covered{$_}[0] } sort keys %covered;
 }
 
 # What is left where nothing went wrong, when these rules were judged once and all others twice.
@@ -134,7 +158,7 @@ sub end_case
 	$runner = new_session($node, $db, $role);
 	my $rows = $runner->query($run_all);
 	unlike($rows, qr/\|(?:error|busy)\|/, "$name: once it is over, the next run has no error");
-	my $left = what_is_left($node, $db);
+	my $left = left_in($db);
 	is(defined $once ? differences(but_for_runs($left), judged_once(@$once)) : differences($left, $undisturbed), '',
 		"$name: and leaves what is left where nothing went wrong");
 	$runner->quit;
@@ -151,7 +175,7 @@ sub refuses
 	is($state, $expected, "$name: the caller gets $expected") or diag($messages);
 	$other->query('ROLLBACK');
 	$runner->query('ROLLBACK');
-	is(differences(what_is_left($node, $db), $before), '', "$name: nothing has changed");
+	is(differences(left_in($db), $before), '', "$name: nothing has changed");
 	end_case($db, $name, undef, %case);
 	return;
 }
@@ -168,8 +192,11 @@ sub fails
 	is(join(' ', sort keys %errors), join(' ', map { s/ .*//r } @failing), "$name: the errors are of these rules");
 	like($errors{s/ .*//r} // '', $expected->{$_}, "$name: $_ says so") foreach @failing;
 	$other->query('ROLLBACK');
-	my $left = what_is_left($node, $db);
-	is(differences(standing($left, 'of', @failing), standing($before, 'of', @failing)), '', "$name: nothing of theirs has changed");
+	my $left = left_in($db);
+	# A sweep may have judged again what had been judged before.
+	my ($now, $then) = map { join "\n", grep { /^baseline/ || /"episode": "\[\\"([^\\]+)/ && $1 gt $first } split /\n/, standing($_, 'of', @failing) } $left, $before;
+	is(differences($now, $then), '', "$name: they have found and learnt nothing");
+	is(ahead($left, @failing), '', "$name: nothing of theirs counts as judged");
 	is(differences(standing($left, 'but', @failing), standing($undisturbed, 'but', @failing)), '', "$name: the others are judged");
 	end_case($db, $name, \@failing, %case);
 	return;
@@ -301,7 +328,7 @@ sub goes_well
 		$late->quit;
 		$late = undef;
 	}
-	my ($left, $expected) = map { s/^source_bindings .*\n//mgr } what_is_left($node, $db), $undisturbed;
+	my ($left, $expected) = map { s/^source_bindings .*\n//mgr } left_in($db), $undisturbed;
 	is(differences($left, $expected), '', "$name: what is left is as ever");
 	$_->quit foreach $other, $runner;
 	$node->safe_psql('postgres', "DROP DATABASE $db");
@@ -366,14 +393,15 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
 	{
 		my $name = "another run since the snapshot of $level, " . ($call eq $run_all ? 'run_all' : 'run');
 		my $db = begin_case(settings => "BEGIN ISOLATION LEVEL $level; SELECT 1 FROM raxx_detect.coverage");
-		$other->query($run_all);
-		my $left = what_is_left($node, $db);
+		$other->query("SET ROLE $role; $run_all");
+		$other->query('RESET ROLE');
+		my $left = left_in($db);
 		my ($state, $rows, $messages) = $runner->attempt($call);
 		is($state, '40001', "$name: the caller gets 40001") or diag("$rows $messages");
 		$runner->query('ROLLBACK');
-		is(differences(what_is_left($node, $db), $left), '', "$name: nothing has changed");
+		is(differences(left_in($db), $left), '', "$name: nothing has changed");
 		$runner->query($run_all);
-		is(differences(what_is_left($node, $db), $undisturbed_twice), '', "$name: the next run goes well");
+		is(differences(left_in($db), $undisturbed_twice), '', "$name: the next run goes well");
 		$_->quit foreach $other, $runner;
 		$node->safe_psql('postgres', "DROP DATABASE $db");
 	}
@@ -389,7 +417,9 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
 	$session->query("INSERT INTO all_login_failures (event_time, ip, account) VALUES ('2024-03-15 23:00', '192.0.2.9', 'nobody')");
 	my @states = (($runner->attempt('COMMIT'))[0], ($session->attempt('COMMIT'))[0]);
 	is("@states", '00000 40001', 'serializable: one of two that depend on each other is refused');
-	is(differences(what_is_left($node, $db), $undisturbed), '', 'serializable: the other is as ever');
+	$other->query($run_all);  # in such an isolation it may be that nothing is settled
+	my ($left, $expected) = map { join "\n", /^(?:detection_findings|coverage) .*/mg } left_in($db), $undisturbed_twice;
+	is(differences($left, $expected), '', 'serializable: the other is as ever');
 	$_->quit foreach $other, $runner, $session;
 	$node->safe_psql('postgres', "DROP DATABASE $db");
 }
@@ -402,11 +432,12 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
 	runner_waits();
 	my $second = new_session($node, $db, $role);
 	my $rows = $second->query($run_all);
-	is(join(' ', $rows =~ /^(\w+)\|busy\|/mg), "auth_passkey_enumeration $velocity", 'the rules that another run has come to are busy, and no others');
+	my %busy = map { $_ => 1 } $rows =~ /^(\w+)\|busy\|/mg;
+	ok($busy{$velocity} && !$busy{$denials} && !$busy{$logins}, 'a rule that another run is at is busy, and those to come are not') or diag($rows);
 	$other->query("SELECT pg_terminate_backend($runner->{pid}, 5000)");
 	$other->query($open);
 	$second->query($run_all);
-	is(differences(but_for_runs(what_is_left($node, $db)), judged_once($velocity)), '', 'when that run is ended, the next one judges what it left');
+	is(differences(but_for_runs(left_in($db)), judged_once($velocity)), '', 'when that run is ended, the next one judges what it left');
 	$_->quit foreach $other, $runner, $second;
 	$node->safe_psql('postgres', "DROP DATABASE $db");
 }
@@ -437,7 +468,7 @@ foreach my $end ('COMMIT', 'ROLLBACK')
 	$other->query('COMMIT');
 	unlike(($runner->receive)[1], qr/\|error\|/, "$name: no error");
 	my ($left, $expected) = map { s/("triage": )"\w+"/$1.../r =~ s/("disposition": )[\w"]+/$1.../r =~ s/ \w+$//r }
-	  map { (grep { /^detection_findings $velocity .*14:3\d/ } split /\n/)[0] } what_is_left($node, $db), $undisturbed;
+	  map { (grep { /^detection_findings $velocity .*14:3\d/ } split /\n/)[0] } left_in($db), $undisturbed;
 	is($left, $expected, "$name: it grows all the same");
 	is($other->query("SELECT triage, disposition FROM raxx_detect.detection_findings WHERE $growing AND lower(episode) < '$first'"),
 		'closed|true_positive', "$name: and stays closed");
@@ -455,6 +486,6 @@ $runner = new_session($standby, $calm, $role);
 is(($runner->attempt($run_all))[0], '25006', 'a standby: the caller gets 25006');
 is($runner->query("SELECT count(*) FROM raxx_detect.velocity_episodes('all_login_failures', 'event_time', 'account', '10 minutes', 10, '$first', '$as_of')"),
 	'2', 'a standby: the methods work there');
-is(differences(what_is_left($standby, $calm), $undisturbed_twice), '', 'a standby: it has what the runs of the primary left');
+is(differences(what_is_left($standby, $calm), what_is_left($node, $calm)), '', 'a standby: it has what the runs of the primary left');
 $runner->quit;
 done_testing();
