@@ -195,6 +195,15 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.match_columns(text, regclass, jsonb) IS
 'The column of the relation for each role of the source: the one named in columns, else the one of the role''s name, else created_at for event_time; optional roles may be missing. Raises 42703, 42804 or 42501.';
 
+CREATE FUNCTION raxx_detect.wait_for_rules_of(source text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM raxx_detect.rules r WHERE wait_for_rules_of.source = ANY (r.sources || r.optional_sources)
+    ORDER BY r.number NULLS LAST, r.rule_id FOR NO KEY UPDATE;
+END $$;
+COMMENT ON FUNCTION raxx_detect.wait_for_rules_of(text) IS
+'Waits for the runs that are at the rules which read a source, and keeps others from them until the transaction ends: what they find belongs to the binding that they began with.';
+
 CREATE FUNCTION raxx_detect.bind_source(source text, relation regclass, columns jsonb DEFAULT '{}',
     judge_from timestamptz DEFAULT '-infinity', lateness interval DEFAULT '5 minutes') RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -242,6 +251,7 @@ BEGIN
             HINT = 'Give the time from which rows are judged; -infinity is the beginning.';
     END IF;
     matched := raxx_detect.match_columns(source, relation, columns);
+    PERFORM raxx_detect.wait_for_rules_of(source);
     -- What stands for the source is another thing now: what was settled about the old one does not hold for it.
     DELETE FROM raxx_detect.coverage c USING raxx_detect.source_bindings b
     WHERE c.source = source AND b.source = source
@@ -267,6 +277,7 @@ CREATE FUNCTION raxx_detect.unbind_source(source text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM raxx_detect.require_source(source);
+    PERFORM raxx_detect.wait_for_rules_of(source);
     DELETE FROM raxx_detect.coverage c WHERE c.source = unbind_source.source;
     DELETE FROM raxx_detect.baseline_days d WHERE d.source = unbind_source.source;
     DELETE FROM raxx_detect.baseline_starts s WHERE s.source = unbind_source.source;

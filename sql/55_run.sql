@@ -8,14 +8,16 @@ CREATE TABLE raxx_detect.coverage (
     quiet tstzrange NOT NULL DEFAULT 'empty',
     by_the_clock boolean NOT NULL DEFAULT false,
     judged_with text,
+    last_event timestamptz,
     PRIMARY KEY (rule_id, source)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE raxx_detect.coverage IS 'Per rule and source: up to where its rows have been judged.';
 COMMENT ON COLUMN raxx_detect.coverage.settled IS 'Up to here rows are judged for good: the source''s lateness before the last look, or before the oldest transaction that could still write (raxx_detect.horizon).';
 COMMENT ON COLUMN raxx_detect.coverage.looked_to IS 'The as_of of the last look; what lies between the two is judged again by the next run that finds something to judge.';
-COMMENT ON COLUMN raxx_detect.coverage.quiet IS 'While as_of lies in here, nothing can change but by rows that are not settled; see raxx_detect.quiet_stretch.';
-COMMENT ON COLUMN raxx_detect.coverage.by_the_clock IS 'While as_of lies in quiet, not even by those.';
-COMMENT ON COLUMN raxx_detect.coverage.judged_with IS 'The configuration for which quiet holds.';
+COMMENT ON COLUMN raxx_detect.coverage.quiet IS 'While as_of lies in here, nothing that was found can change by itself; see raxx_detect.is_quiet.';
+COMMENT ON COLUMN raxx_detect.coverage.by_the_clock IS 'Whether rows that come meanwhile are not judged before quiet ends.';
+COMMENT ON COLUMN raxx_detect.coverage.judged_with IS 'The configuration, and the shape of the relation, for which quiet holds.';
+COMMENT ON COLUMN raxx_detect.coverage.last_event IS 'The last event that the last look saw.';
 
 CREATE TYPE raxx_detect.rule_run AS (
     rule_id text,
@@ -91,6 +93,20 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.hindsight(raxx_detect.rules) IS
 'How much later than a row what decides about it may happen: a deploy after a restart, a record after a change. What is younger is never settled.';
 
+CREATE FUNCTION raxx_detect.settling_time(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS interval
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    hindsight interval := raxx_detect.hindsight(rule);
+BEGIN
+    IF hindsight = '0' THEN
+        RETURN binding.lateness;
+    END IF;
+    -- What explains a row may come late, too.
+    RETURN hindsight + (SELECT max(b.lateness) FROM raxx_detect.source_bindings b WHERE b.source = ANY (rule.sources || rule.optional_sources));
+END $$;
+COMMENT ON FUNCTION raxx_detect.settling_time(raxx_detect.rules, raxx_detect.source_bindings) IS
+'How long after its event_time a row may still be judged anew: its source''s lateness, or, where rows of other sources decide about it, the hindsight and the longest lateness of any of them.';
+
 CREATE FUNCTION raxx_detect.baseline_reach(rule raxx_detect.rules) RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN rule.params ? 'long_window' THEN interval '4 days' ELSE '0' END
@@ -150,8 +166,8 @@ BEGIN
 
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to)
     VALUES (rule.rule_id, binding.source,
-            greatest(settled, raxx_detect.before(least(as_of, settles_to), binding.lateness + raxx_detect.hindsight(rule))), least(as_of, now()))
-    ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to;
+            greatest(settled, raxx_detect.before(least(as_of, settles_to), raxx_detect.settling_time(rule, binding))), least(as_of, now()))
+    ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to, quiet = 'empty';
 
     result.findings_new := result.findings_new + recorded.added;
     result.findings_updated := result.findings_updated + recorded.changed + coalesce(rechecked, 0);
@@ -223,10 +239,7 @@ COMMENT ON FUNCTION raxx_detect.judge_newest(raxx_detect.rules, raxx_detect.sour
 'Judges the last minute before as_of ahead of the history before it, by the days before as they are now, and adds to the result. The coverage stays: when the history is judged, so is this minute, once more.';
 
 CREATE FUNCTION raxx_detect.history_limit() RETURNS interval
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN nullif(current_setting('raxx_detect.history_limit')::interval, '0');
-END $$;
+AS 'MODULE_PATHNAME', 'raxx_history_limit' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION raxx_detect.history_limit() IS 'The setting raxx_detect.history_limit: after how long a run of a rule leaves the rest of the history to the next; NULL: never.';
 
 CREATE FUNCTION raxx_detect.evaluate_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
@@ -245,6 +258,12 @@ DECLARE
 BEGIN
     PERFORM raxx_detect.require_sound(rule, binding);
     SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
+    IF known.looked_to > clock_timestamp() + interval '1 minute' THEN  -- nobody has looked at what is yet to come
+        result.detail := concat_ws('; ', result.detail, format('the clock was set back: %s counts as looked at up to now, and not to %s', binding.source, known.looked_to));
+        UPDATE raxx_detect.coverage c SET looked_to = least(c.looked_to, now()), quiet = 'empty',
+            settled = least(c.settled, raxx_detect.before(now(), raxx_detect.settling_time(rule, binding)))
+        WHERE c.rule_id = rule.rule_id AND c.source = binding.source RETURNING c.* INTO known;
+    END IF;
     settled := greatest(known.settled, binding.judge_from);
     IF as_of < known.looked_to OR as_of <= settled THEN
         result.outcome := 'skipped';
@@ -267,10 +286,9 @@ BEGIN
         result.detail := concat_ws('; ', result.detail,
             format('%s is judged up to %s, and its newest minute; the next runs judge the rest', binding.source, upto));
     END IF;
-    UPDATE raxx_detect.coverage c
-    SET quiet = CASE WHEN upto < as_of THEN 'empty' ELSE raxx_detect.quiet_stretch(rule, binding, as_of) END,
-        by_the_clock = raxx_detect.is_judged_by_the_clock(rule), judged_with = raxx_detect.configuration()
-    WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
+    IF upto >= as_of THEN
+        PERFORM raxx_detect.note_quiet(rule, binding, as_of);
+    END IF;
 
     after := raxx_detect.reading();
     result.rows_read := result.rows_read + after.rows_read - before.rows_read;
@@ -315,9 +333,10 @@ COMMENT ON FUNCTION raxx_detect.is_for_the_caller(text) IS
 'Whether an error with this SQLSTATE is the caller''s, who has to begin a new transaction, and not a rule''s outcome: a serialization failure, where all other rules would be judged in the same old snapshot. (What a foreign table says of its own server under read committed is an outcome.)';
 
 CREATE FUNCTION raxx_detect.judged_sources(rule raxx_detect.rules) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE rule.method WHEN 'unmatched' THEN rule.sources[1:1] ELSE rule.sources END
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE rule.method WHEN 'unmatched' THEN rule.sources[1:1] ELSE rule.sources END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.judged_sources(raxx_detect.rules) IS
 'The sources whose rows a rule judges. Method unmatched judges its first alone: no record of a change at all is a verdict on the changes, not a trouble of the records.';
 
@@ -458,7 +477,7 @@ BEGIN
             RETURN NEXT raxx_detect.run_rule(r.rule_id, as_of);
         END IF;
     END LOOP;
-    PERFORM raxx_detect.note_run((SELECT h.settles_to FROM raxx_detect.horizon() h));
+    PERFORM raxx_detect.note_run((SELECT coalesce(h.held_since, now()) FROM raxx_detect.horizon() h));
     UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1,
         quiet_rules = quiet, configuration = raxx_detect.configuration()
     WHERE h.only_row IN (SELECT k.only_row FROM raxx_detect.heartbeat k FOR NO KEY UPDATE SKIP LOCKED);

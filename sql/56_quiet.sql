@@ -67,7 +67,12 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.silence_allowed_until(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
 'Until when the silence since the last row is certain to be no gap; as_of where that is not known.';
 
-CREATE FUNCTION raxx_detect.quiet_stretch(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz)
+CREATE FUNCTION raxx_detect.relation_shape(relation regclass) RETURNS bigint
+AS 'MODULE_PATHNAME', 'raxx_relation_shape' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION raxx_detect.relation_shape(regclass) IS
+'The columns of a relation, their types, and which of them the caller may read, as a hash; NULL if it is gone.';
+
+CREATE FUNCTION raxx_detect.quiet_stretch(rule raxx_detect.rules, binding raxx_detect.source_bindings, settled timestamptz, as_of timestamptz)
 RETURNS tstzrange LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -75,16 +80,17 @@ DECLARE
     expected interval := (SELECT k.expected_every FROM raxx_detect.source_kinds k WHERE k.source = binding.source);
     until timestamptz := 'infinity';
 BEGIN
-    -- What fires is looked at until it ends, and what could not be judged until it can.
+    -- What fires is looked at until it ends, what could not be judged until it can, and a verdict of the clock until no row
+    -- can come any more that would have made it another.
     IF EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.source = binding.source
-                   AND f.condition <> 'cleared' AND f.triage <> 'closed' AND NOT f.evidence @> '{"conditions": ["rows_gone"]}') THEN
+                   AND f.condition <> 'cleared' AND NOT f.evidence @> '{"conditions": ["rows_gone"]}')
+       OR (raxx_detect.is_judged_by_the_clock(rule) AND settled < grid.last) THEN
         RETURN 'empty';
     END IF;
     IF rule.baseline_window IS NOT NULL OR rule.params ? 'activate_above' THEN
         until := raxx_detect.takes_over(rule, binding, raxx_detect.judging_day(rule, binding, as_of) + 1);
     END IF;
-    -- Rows that were late for the last verdict may change it.
-    until := least(until, grid.next, CASE WHEN grid.last + binding.lateness >= as_of THEN grid.last + binding.lateness + interval '1 microsecond' END);
+    until := least(until, grid.next);
     IF rule.method = 'gap' THEN
         until := least(until, raxx_detect.silence_allowed_until(rule, binding, as_of));
     END IF;
@@ -96,8 +102,36 @@ BEGIN
     END IF;
     RETURN CASE WHEN until > as_of THEN tstzrange(as_of, until) ELSE 'empty' END;
 END $$;
-COMMENT ON FUNCTION raxx_detect.quiet_stretch(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
-'From as_of until when nothing can change what was found in a source but rows that are not settled; empty if the next run has to look anyway.';
+COMMENT ON FUNCTION raxx_detect.quiet_stretch(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz) IS
+'From as_of until when nothing can change by itself of what was found in a source that is settled so far; empty if the next run has to look anyway.';
+
+CREATE FUNCTION raxx_detect.note_quiet(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE raxx_detect.coverage c
+    SET quiet = raxx_detect.quiet_stretch(rule, binding, c.settled, as_of), by_the_clock = raxx_detect.is_judged_by_the_clock(rule),
+        last_event = raxx_detect.last_event(binding, as_of),
+        judged_with = raxx_detect.configuration() || ':' || raxx_detect.relation_shape(binding.relation)
+    WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
+END $$;
+COMMENT ON FUNCTION raxx_detect.note_quiet(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS 'Notes until when, and under which conditions, a source that has just been judged up to as_of need not be judged again.';
+
+CREATE FUNCTION raxx_detect.is_quiet(c raxx_detect.coverage, binding raxx_detect.source_bindings, configuration text, as_of timestamptz)
+RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+    IF NOT (c.quiet @> as_of AND c.looked_to <= as_of) THEN
+        RETURN false;
+    END IF;
+    -- The last row that was seen must still be there, or what was found may not hold: rows went.
+    RETURN coalesce(c.judged_with = configuration || ':' || raxx_detect.relation_shape(binding.relation)
+        AND (c.by_the_clock OR NOT raxx_detect.has_rows(binding.relation, raxx_detect.time_column(binding), c.settled, as_of))
+        AND raxx_detect.has_rows(binding.relation, raxx_detect.time_column(binding), c.last_event - interval '1 microsecond', c.last_event), false);
+EXCEPTION WHEN OTHERS THEN  -- the rule's run meets the same error, and says so
+    RETURN false;
+END $$;
+COMMENT ON FUNCTION raxx_detect.is_quiet(raxx_detect.coverage, raxx_detect.source_bindings, text, timestamptz) IS
+'Whether what was judged of a source still holds as of a time: nothing is due, nothing was changed or altered, the last row is the same, and none has come that is not settled. NULL coverage: no.';
 
 CREATE FUNCTION raxx_detect.quiet_rules(as_of timestamptz) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -109,19 +143,16 @@ BEGIN
         SELECT r.rule_id FROM raxx_detect.rules r CROSS JOIN raxx_detect.heartbeat h
         WHERE CASE
             WHEN r.state IN ('live', 'placeholder') THEN
-                (SELECT bool_and(c.quiet @> as_of AND c.judged_with = configuration AND c.looked_to <= as_of
-                            AND (c.by_the_clock OR NOT raxx_detect.has_rows(b.relation, raxx_detect.time_column(b), c.settled, as_of)))
+                (SELECT bool_and(c.rule_id IS NOT NULL AND raxx_detect.is_quiet(c, b, configuration, as_of))
                  FROM raxx_detect.source_bindings b
                  LEFT JOIN raxx_detect.coverage c ON c.rule_id = r.rule_id AND c.source = b.source
-                 WHERE b.source = ANY (CASE r.method WHEN 'unmatched' THEN r.sources[1:1] ELSE r.sources END))
+                 WHERE b.source = ANY (raxx_detect.judged_sources(r)))
             -- What waits for somebody to do something, until somebody has.
             WHEN h.configuration = configuration THEN r.state IN ('disabled', 'retired')
                 OR EXISTS (SELECT FROM unnest(r.sources) s WHERE s <> 'statement_samples'
                                AND NOT EXISTS (SELECT FROM raxx_detect.source_bindings b WHERE b.source = s))
                 OR EXISTS (SELECT FROM raxx_detect.methods m WHERE m.method = r.method AND m.evaluator IS NULL)
             END);
-EXCEPTION WHEN OTHERS THEN  -- the runs meet the same error, and say whose it is
-    RETURN '{}';
 END $$;
 COMMENT ON FUNCTION raxx_detect.quiet_rules(timestamptz) IS
 'The rules that have nothing to judge up to as_of: what was found cannot have changed by itself, and no row has come that is not settled.';

@@ -134,6 +134,9 @@ BEGIN
         UPDATE raxx_detect.coverage c SET settled = known.settled, looked_to = known.looked_to
         WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
     EXCEPTION WHEN OTHERS THEN
+        IF raxx_detect.is_for_the_caller(sqlstate) THEN
+            RAISE;
+        END IF;
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
         result.outcome := 'error';
         result.detail := concat_ws('; ', result.detail, format('%s: %s', rule.rule_id, raxx_detect.error_in_words(state, message, detail, hint)));
@@ -285,6 +288,9 @@ DECLARE
     state text; message text; detail text; hint text;
 BEGIN
     as_of := least(as_of, now());
+    -- Where the clock was set back, what is yet to come has not been counted.
+    UPDATE raxx_detect.sweeps w SET tried_to = NULL, whole_at = NULL, counted_to = least(w.counted_to, raxx_detect.hour_of(now()))
+    WHERE w.tried_to > clock_timestamp() + interval '1 hour';
     FOR binding IN
         SELECT b.* FROM raxx_detect.source_bindings b
         JOIN raxx_detect.sweeps w ON w.source = b.source JOIN raxx_detect.source_kinds k ON k.source = b.source
@@ -306,6 +312,9 @@ BEGIN
                 result := raxx_detect.sweep_source(binding, s, as_of, to_hour,
                     all_of_it OR s.whole_at IS NULL OR as_of - s.whole_at >= interval '1 day', result);
             EXCEPTION WHEN OTHERS THEN
+                IF raxx_detect.is_for_the_caller(sqlstate) THEN
+                    RAISE;
+                END IF;
                 GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
                 result := (binding.source, 'error', '{}', 0, 0, 0, 0, NULL, raxx_detect.error_in_words(state, message, detail, hint));
                 UPDATE raxx_detect.sweeps w SET tried_to = greatest(w.tried_to, to_hour), failed_at = now(), error = result.detail

@@ -42,12 +42,12 @@ BEGIN
         INSERT INTO raxx_detect.interruptions (kind, began, ended, detail)
         VALUES ('pause', last_run_at, now(), 'nobody called raxx_detect.run_all()') ON CONFLICT DO NOTHING;
     END IF;
-    IF horizon.settles_to = '-infinity' THEN
+    IF horizon.held_since = '-infinity' THEN
         RETURN;  -- what sees the past itself (REPEATABLE READ) cannot tell
-    ELSIF horizon.settles_to < limit_at THEN
+    ELSIF horizon.held_since < limit_at THEN
         INSERT INTO raxx_detect.interruptions (kind, began, detail)
-        -- When a prepared transaction began is not known. At the last run, nothing had stood still for so long.
-        VALUES ('stall', greatest(horizon.settles_to, coalesce(last_run_at, now()) - raxx_detect.blind_after()), horizon.culprit)
+        -- At the last run, nothing had stood still for so long.
+        VALUES ('stall', greatest(horizon.held_since, coalesce(last_run_at, now()) - raxx_detect.blind_after()), horizon.culprit)
         ON CONFLICT DO NOTHING;
     ELSE
         UPDATE raxx_detect.interruptions i SET ended = greatest(now(), i.began) WHERE i.kind = 'stall' AND i.ended IS NULL;
@@ -56,7 +56,7 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.note_interruptions() IS
 'Puts on record that nobody had called run_all for longer than raxx_detect.blind_after, and that the horizon has stood still for that long, or moves again.';
 
-CREATE FUNCTION raxx_detect.note_run(settles_to timestamptz) RETURNS void
+CREATE FUNCTION raxx_detect.note_run(held_since timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     limit_at CONSTANT timestamptz := now() - raxx_detect.blind_after();
@@ -68,7 +68,7 @@ DECLARE
 BEGIN
     SELECT h.last_run_at, EXISTS (SELECT FROM raxx_detect.interruptions i WHERE i.kind = 'stall' AND i.ended IS NULL)
     INTO last_run_at, stall FROM raxx_detect.heartbeat h;
-    stalled := CASE WHEN settles_to > '-infinity' THEN settles_to < limit_at ELSE stall END;
+    stalled := CASE WHEN held_since > '-infinity' THEN held_since < limit_at ELSE stall END;
     IF last_run_at >= limit_at AND stalled = stall AND date_trunc('day', last_run_at, 'UTC') = today THEN
         RETURN;
     END IF;
@@ -84,7 +84,7 @@ BEGIN
     END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.note_run(timestamptz) IS
-'Called by run_all before it moves the heartbeat, with the horizon (settles_to): notes interruptions, and, at the first run of a UTC day, deletes what is outdated. Writes nothing if there is no news. What fails here is a warning, and leaves the run as it is.';
+'Called by run_all before it moves the heartbeat, with the time since which the horizon is held (now, if it is not): notes interruptions, and, at the first run of a UTC day, deletes what is outdated. Writes nothing if there is no news. What fails here is a warning, and leaves the run as it is.';
 
 CREATE FUNCTION raxx_detect.bound_since(rule raxx_detect.rules) RETURNS timestamptz
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -224,7 +224,7 @@ RETURNS record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT b.source, now() - j.looked_to,
            -- A quiet run moves no coverage, and yet: rows that had come by then would have ended the quiet.
            now() - CASE WHEN j.rule_id = ANY (h.quiet_rules)
-                        THEN greatest(j.settled, least(j.looked_to, z.settles_to) - b.lateness - raxx_detect.hindsight(rule)) ELSE j.settled END
+                        THEN greatest(j.settled, least(j.looked_to, z.settles_to) - raxx_detect.settling_time(rule, b)) ELSE j.settled END
     FROM raxx_detect.judged j
     JOIN raxx_detect.source_bindings b ON b.source = j.source
     CROSS JOIN raxx_detect.heartbeat h CROSS JOIN raxx_detect.horizon() z
@@ -260,13 +260,15 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
                j.judges,
                CASE WHEN j.judges AND (b.trouble IS NOT NULL OR h.culprit IS NOT NULL)
                     THEN concat_ws('; ', b.trouble, 'the horizon stands still: ' || h.culprit)
+                    WHEN j.judges AND l.lag < interval '-1 minute'
+                    THEN format('the clock was set back: %s was looked at up to %s from now', l.source, raxx_detect.in_words(-l.lag))
                     WHEN j.judges AND l.lag > raxx_detect.blind_after()
                     THEN format('its look at %s ends %s ago', l.source, raxx_detect.in_words(l.lag))
                     ELSE b.trouble END AS trouble
         FROM raxx_detect.rules r
         CROSS JOIN LATERAL (SELECT r.state IN ('live', 'placeholder') AND NOT raxx_detect.judges_nothing_yet(r, r.state) AS judges) j
         LEFT JOIN blind b ON b.rule_id = r.rule_id
-        LEFT JOIN raxx_detect.horizon() h ON h.settles_to < now() - raxx_detect.blind_after() AND h.settles_to > '-infinity'
+        LEFT JOIN raxx_detect.horizon() h ON h.held_since < now() - raxx_detect.blind_after() AND h.held_since > '-infinity'
         LEFT JOIN LATERAL raxx_detect.lag(r) l ON true
     )
     SELECT r.rule_id, v.healthy, r.lag, r.settled_lag, round(coalesce(r.minutes, 0)::numeric, 1),

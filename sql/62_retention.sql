@@ -63,6 +63,10 @@ BEGIN
        AND result.findings_new = 0 AND result.findings_updated = 0 THEN
         RETURN false;
     END IF;
+    -- Runs that meet are no news each time: it is those that meet for long that matter.
+    IF result.outcome = 'busy' AND last.started_at > now() - interval '1 minute' THEN
+        RETURN false;
+    END IF;
     IF (last.state, last.outcome) IS DISTINCT FROM (result.state, result.outcome) OR result.outcome <> 'error'
        OR result.findings_new <> 0 OR result.findings_updated <> 0
        OR ARRAY(SELECT regexp_matches(last.detail, '(?:^|; )([0-9A-Z]{5}): ', 'g')) <> ARRAY(SELECT regexp_matches(result.detail, '(?:^|; )([0-9A-Z]{5}): ', 'g')) THEN

@@ -13,7 +13,8 @@ ALTER TABLE raxx_detect.rules ADD COLUMN overrides text[];
 ALTER TABLE raxx_detect.coverage
     ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
     ADD COLUMN by_the_clock boolean NOT NULL DEFAULT false,
-    ADD COLUMN judged_with text;
+    ADD COLUMN judged_with text,
+    ADD COLUMN last_event timestamptz;
 ALTER TABLE raxx_detect.coverage SET (fillfactor = 50);
 ALTER TABLE raxx_detect.heartbeat
     ADD COLUMN quiet_rules text[] NOT NULL DEFAULT '{}',

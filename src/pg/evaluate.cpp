@@ -12,7 +12,6 @@ namespace raxx {
 namespace {
 
 int memory_limit_mb = 1024;
-int history_limit_ms = 60000;  // read by SQL
 Reading reading;
 
 // Frees the evaluation when its memory context goes, be it after an error or a cancel.
@@ -117,10 +116,6 @@ void define_evaluate_settings() {
         "Rows that come unordered are sorted in memory up to half of it, and by the executor beyond; "
         "a window whose rows need more than all of it is an error.",
         &memory_limit_mb, 1024, 16, MAX_KILOBYTES / 1024, PGC_USERSET, GUC_UNIT_MB, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable(
-        "raxx_detect.history_limit", "Time after which a run of a rule leaves the rest of the history to the next.",
-        "The newest minute is judged all the same. 0 judges everything at once.", &history_limit_ms, 60000, 0,
-        INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
 }
 
 }  // namespace raxx

@@ -7,6 +7,7 @@ namespace {
 
 constexpr int kMinutesOfADay = 24 * 60;
 
+int history_limit_ms = 60000;
 int blind_after_s = 300;
 int keep_runs_minutes = 400 * kMinutesOfADay;
 
@@ -20,6 +21,10 @@ Interval* interval_of(int64 microseconds, int days) {
 }  // namespace
 
 void define_record_settings() {
+    DefineCustomIntVariable(
+        "raxx_detect.history_limit", "Time after which a run of a rule leaves the rest of the history to the next.",
+        "The newest minute is judged all the same. 0 judges everything at once.", &history_limit_ms, 60000, 0,
+        INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("raxx_detect.blind_after",
                             "How long nobody may run the rules, or a transaction may stay open, before the "
                             "rules count as blind.",
@@ -35,6 +40,12 @@ void define_record_settings() {
 }  // namespace raxx
 
 using namespace raxx;
+
+// history_limit() -> interval, NULL for none
+RAXX_FUNCTION(raxx_history_limit) {
+    if (history_limit_ms == 0) PG_RETURN_NULL();
+    PG_RETURN_INTERVAL_P(interval_of(history_limit_ms * INT64CONST(1000), 0));
+}
 
 // blind_after() -> interval
 RAXX_FUNCTION(raxx_blind_after) { PG_RETURN_INTERVAL_P(interval_of(blind_after_s * USECS_PER_SEC, 0)); }

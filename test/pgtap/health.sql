@@ -114,17 +114,17 @@ SELECT is(raxx_detect.bound_since(r), NULL, 'a rule that this version does not e
 -- ---- what a run notes ------------------------------------------------------------------------------------------------
 DELETE FROM raxx_detect.interruptions;
 CREATE PROCEDURE pg_temp.noted(last float8) LANGUAGE sql AS $$
-    UPDATE raxx_detect.heartbeat SET last_run_at = pg_temp.ago(last); SELECT raxx_detect.note_run(h.settles_to) FROM raxx_detect.horizon() h; $$;
+    UPDATE raxx_detect.heartbeat SET last_run_at = pg_temp.ago(last); SELECT raxx_detect.note_run(coalesce(h.held_since, now())) FROM raxx_detect.horizon() h; $$;
 CALL pg_temp.noted(4.9);
 SELECT is_empty('SELECT FROM raxx_detect.interruptions', 'a run in time notes nothing');
 CALL pg_temp.noted(10);
 SELECT results_eq('SELECT kind, pg_temp.minutes(tstzrange(began, ended)), detail FROM raxx_detect.interruptions',
     $$VALUES ('pause', '10.0-0.0', 'nobody called raxx_detect.run_all()')$$, 'one that comes late notes the pause');
 DELETE FROM raxx_detect.interruptions;
-CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text) LANGUAGE sql AS $$ SELECT pg_temp.ago(4.9), 'process 7' $$;
+CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text, OUT held_since timestamptz) LANGUAGE sql AS $$ SELECT pg_temp.ago(4.9), 'process 7', pg_temp.ago(4.9) $$;
 CALL pg_temp.noted(1);
 SELECT is_empty('SELECT FROM raxx_detect.interruptions', 'a transaction that is open for a while is normal');
-CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text) LANGUAGE sql AS $$ SELECT pg_temp.ago(1440), 'process 7' $$;
+CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text, OUT held_since timestamptz) LANGUAGE sql AS $$ SELECT pg_temp.ago(1440), 'process 7', pg_temp.ago(1440) $$;
 SELECT is((healthy, reason), (false, 'the horizon stands still: process 7'::text), 'one that is open for long is seen at once')
 FROM raxx_detect.health WHERE rule_id = 'auth_rbac_denied_burst';
 CALL pg_temp.noted(1);
@@ -133,11 +133,11 @@ SELECT results_eq('SELECT kind, pg_temp.minutes(tstzrange(began, now())), ended,
     $$VALUES ('stall', '6.0-0.0', NULL::timestamptz, 'process 7')$$, 'and noted once, from when it cannot have been so for long');
 SELECT results_eq($$SELECT kind, pg_temp.minutes(spell), lasts FROM raxx_detect.blind_spells WHERE rule_id = 'auth_rbac_denied_burst' AND kind = 'stall'$$,
     $$VALUES ('stall', '6.0-0.0', true)$$, 'it lasts');
-CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text) LANGUAGE sql AS $$ SELECT timestamptz '-infinity', 'my own' $$;
+CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text, OUT held_since timestamptz) LANGUAGE sql AS $$ SELECT timestamptz '-infinity', 'my own', timestamptz '-infinity' $$;
 CALL pg_temp.noted(0);
 SELECT is((healthy, reason LIKE 'it sees%'), (true, true), 'what holds it back now is asked, not what did') FROM raxx_detect.health WHERE rule_id = 'auth_rbac_denied_burst';
 SELECT is(ended, NULL, 'a run that sees the past itself cannot tell') FROM raxx_detect.interruptions;
-CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text) LANGUAGE sql AS $$ SELECT now(), NULL $$;
+CREATE OR REPLACE FUNCTION raxx_detect.horizon(OUT settles_to timestamptz, OUT culprit text, OUT held_since timestamptz) LANGUAGE sql AS $$ SELECT now(), NULL, NULL::timestamptz $$;
 CALL pg_temp.noted(0);
 SELECT is(ended, now(), 'and it ends') FROM raxx_detect.interruptions;
 CALL pg_temp.noted(0);

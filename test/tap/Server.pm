@@ -100,7 +100,8 @@ sub private_memory
 	return $kilobytes / 1024;
 }
 
-# The rows of all the extension's tables that runs or people write, each in a line, without the numbers, durations and
+# The rows of all the extension's tables that runs or people write about what happens in the sources (and not about when
+# there was no run), each in a line, without the numbers, durations and
 # times of day that no two servers share: a time of today is "now". A line is the table, the rule where there is one, the
 # row, cut where it is long, and a hash of it.
 sub what_is_left
@@ -114,7 +115,7 @@ SELECT format($$ SELECT %L || concat_ws(' ', row ->> 'rule_id', left(row::text, 
 		attname, attname, attname), ' ') FILTER (WHERE atttypid = 'timestamptz'::regtype), c.oid::regclass)
 FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE relnamespace = 'raxx_detect'::regnamespace AND relkind IN ('r', 'p')
-AND relname NOT IN ('fixtures', 'free_mail_domains', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
+AND relname NOT IN ('fixtures', 'free_mail_domains', 'interruptions', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
 GROUP BY c.oid ORDER BY relname
 \gexec
 END
