@@ -119,14 +119,16 @@ COMMENT ON FUNCTION raxx_detect.note_quiet(raxx_detect.rules, raxx_detect.source
 CREATE FUNCTION raxx_detect.is_quiet(c raxx_detect.coverage, binding raxx_detect.source_bindings, configuration text, as_of timestamptz)
 RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
+DECLARE
+    event_time name := raxx_detect.time_column(binding);
 BEGIN
     IF NOT (c.quiet @> as_of AND c.looked_to <= as_of) THEN
         RETURN false;
     END IF;
     -- The last row that was seen must still be there, or what was found may not hold: rows went.
     RETURN coalesce(c.judged_with = configuration || ':' || raxx_detect.relation_shape(binding.relation)
-        AND (c.by_the_clock OR NOT raxx_detect.has_rows(binding.relation, raxx_detect.time_column(binding), c.settled, as_of))
-        AND raxx_detect.has_rows(binding.relation, raxx_detect.time_column(binding), c.last_event - interval '1 microsecond', c.last_event), false);
+        AND (c.by_the_clock OR NOT raxx_detect.has_rows(binding.relation, event_time, c.settled, as_of))
+        AND raxx_detect.has_rows(binding.relation, event_time, c.last_event - interval '1 microsecond', c.last_event), false);
 EXCEPTION WHEN OTHERS THEN  -- the rule's run meets the same error, and says so
     RETURN false;
 END $$;
@@ -144,9 +146,9 @@ BEGIN
         WHERE CASE
             WHEN r.state IN ('live', 'placeholder') THEN
                 (SELECT bool_and(c.rule_id IS NOT NULL AND raxx_detect.is_quiet(c, b, configuration, as_of))
-                 FROM raxx_detect.source_bindings b
-                 LEFT JOIN raxx_detect.coverage c ON c.rule_id = r.rule_id AND c.source = b.source
-                 WHERE b.source = ANY (raxx_detect.judged_sources(r)))
+                 FROM unnest(raxx_detect.judged_sources(r)) j(source)
+                 JOIN raxx_detect.source_bindings b ON b.source = j.source
+                 LEFT JOIN raxx_detect.coverage c ON c.rule_id = r.rule_id AND c.source = b.source)
             -- What waits for somebody to do something, until somebody has.
             WHEN h.configuration = configuration THEN r.state IN ('disabled', 'retired')
                 OR EXISTS (SELECT FROM unnest(r.sources) s WHERE s <> 'statement_samples'
