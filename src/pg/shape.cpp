@@ -15,7 +15,7 @@ uint64 mixed(uint64 hash, const void* bytes, size_t size) {
 
 uint64 shape_of(Relation relation) {
     const Oid oid = RelationGetRelid(relation);
-    const TupleDesc descriptor = RelationGetDescr(relation);
+    TupleDesc descriptor = RelationGetDescr(relation);
     const bool whole = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
     uint64 hash = whole ? 1 : 0;
     for (int i = 0; i < descriptor->natts; ++i) {
