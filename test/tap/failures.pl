@@ -264,7 +264,7 @@ sub filler
 }
 my $no_index = 'DROP INDEX all_login_failures_event_time_idx';
 fails('memory', { $logins => qr/^54000: .*memory_limit/ }, cause => filler(150_000), settings => "SET raxx_detect.memory_limit = '16MB'");
-fails('temp_file_limit', { $logins => qr/^53400: temporary file size exceeds temp_file_limit/ }, cause => filler(50_000) . "; $no_index;
+fails('temp_file_limit', { $logins => qr/^53400: temporary file size exceeds "?temp_file_limit/ }, cause => filler(50_000) . "; $no_index;
 	ALTER ROLE $role SET temp_file_limit = '100kB'", settings => "SET raxx_detect.memory_limit = '16MB'", mend => "ALTER ROLE $role RESET ALL");
 
 
