@@ -61,7 +61,9 @@ DATA_built := $(EXTENSION)--$(EXTVERSION).sql $(UPDATES)
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS := --inputdir=test --load-extension=btree_gist --load-extension=raxx_detect
 EXTRA_CLEAN := build
-SHLIB_LINK := -lstdc++ -lpsl -lm
+# Exists on amd64 only; what is compiled asks for the same header.
+IPSEC_MB := $(shell $(CXX) -E -x c++ -include intel-ipsec-mb.h /dev/null >/dev/null 2>&1 && echo -lIPSec_MB)
+SHLIB_LINK := -lstdc++ -lpsl -lm -lcrypto $(IPSEC_MB)
 # Bitcode lets the JIT inline small C functions into expressions; there are none here, and it doubles the build.
 override with_llvm := no
 

@@ -235,4 +235,83 @@ struct EmailPattern {
 // Never fails: what is not an address has an empty domain, registrable domain and shape.
 void email_pattern(Bytes email, EmailPattern* result) noexcept;
 
+// ---- secrets (secret.h) ----------------------------------------------------------------------------------------
+
+// Memory that is locked, left out of core dumps and wiped by secret_free. nullptr: there is none left.
+unsigned char* secret_alloc(size_t size) noexcept;
+void secret_free(void* data) noexcept;
+
+// ---- the keys of a hash chain (key_ring.h)
+// -----------------------------------------------------------------------
+
+constexpr uint32_t kMacSize = 32;
+constexpr uint32_t kChainIdSize = 16;
+
+enum class KeyKind : uint8_t { chain, checkpoint, checkpoint_public };
+struct KeyName {
+    const char* id;  // valid until key_ring_free
+    KeyKind kind;
+};
+
+class KeyRing;
+// Copies the keys into memory for secrets; the text is the caller's to wipe. No error holds any of it.
+KeyRing* key_ring_create(Bytes text, Error* error) noexcept;  // nullptr: see the error
+void key_ring_free(KeyRing* ring) noexcept;                   // wipes
+uint32_t key_ring_size(const KeyRing* ring) noexcept;
+KeyName key_ring_name(const KeyRing* ring, uint32_t at) noexcept;  // in the order of the text
+
+// ---- a chain as it is to be read (chain_reading.h)
+// -----------------------------------------------------------------
+
+enum class EntryKind : uint8_t { row = 1, record = 2 };
+
+// The sealed columns of an epoch, in the manifest's order.
+struct EpochColumns {
+    uint32_t count;
+    const uint32_t* at;  // where the column's value stands among those that come with a row
+    const Bytes* kinds;  // of the canonical forms
+};
+
+class ChainReading;
+// Derives the key of each epoch; the ring may go before the reading does. A ring of nullptr has no key. The text is
+// JSON: {"chain": UUID, "epochs": [{"from": 0, "key": ID, "columns": [{"name": .., "kind": .., "at": 0}, ..]}, ..]}
+ChainReading* chain_reading_create(const KeyRing* ring, Bytes json,
+                                   Error* error) noexcept;            // nullptr: see the error
+void chain_reading_free(ChainReading* reading) noexcept;              // wipes
+uint32_t chain_reading_epochs(const ChainReading* reading) noexcept;  // at least 1
+EpochColumns chain_reading_columns(const ChainReading* reading, uint32_t epoch) noexcept;
+uint32_t chain_reading_epoch_of(const ChainReading* reading, int64_t seq) noexcept;  // of a negative one: the first
+bool chain_reading_has_key(const ChainReading* reading, uint32_t epoch) noexcept;    // false: the ring lacks it
+const char* chain_reading_key_id(const ChainReading* reading, uint32_t epoch) noexcept;
+
+// The MAC of one entry, by the key of its seq's epoch. Fails where that is not in the ring, and for a negative seq.
+Status chain_mac(const ChainReading* reading, EntryKind kind, int64_t seq, const unsigned char prev[kMacSize],
+                 Bytes body, unsigned char mac[kMacSize], Error* error) noexcept;
+
+// What MACs are computed with in this process, for people: "intel-ipsec-mb 1.3.0, AVX-512" or "OpenSSL 3.0.22".
+const char* mac_engine(Error* error) noexcept;  // nullptr: none gives known answers; see the error
+
+// ---- checkpoints (checkpoint.h)
+// --------------------------------------------------------------------------------------
+
+constexpr uint32_t kCheckpointLimit = 512;  // a checkpoint's line and a zero fit
+
+struct Checkpoint {
+    unsigned char chain[kChainIdSize];
+    int64_t number;
+    int64_t seq;
+    unsigned char mac[kMacSize];
+    Time made_at;
+    char key_id[65];
+};
+
+enum class CheckpointVerdict { valid, invalid, unknown_key, malformed };
+
+// Signs by the key that the checkpoint names, or, where key_id is empty, by the last checkpoint key of the ring.
+Status checkpoint_sign(const KeyRing* ring, const Checkpoint& checkpoint, char line[kCheckpointLimit],
+                       Error* error) noexcept;
+// Does not look at the signature. There is one way only to write a checkpoint; any other is an error.
+Status checkpoint_parse(Bytes line, Checkpoint* checkpoint, Error* error) noexcept;
+Status checkpoint_verify(const KeyRing* ring, Bytes line, CheckpointVerdict* verdict, Error* error) noexcept;
+
 }  // namespace raxx

@@ -19,6 +19,8 @@ constexpr const char* kInvalidText = "22P02";       // invalid_text_representati
 constexpr const char* kInvalidBinary = "22P03";     // invalid_binary_representation
 constexpr const char* kOutOfMemory = "53200";       // out_of_memory
 constexpr const char* kLimitExceeded = "54000";     // program_limit_exceeded
+constexpr const char* kUndefinedObject = "42704";   // undefined_object
+constexpr const char* kConfigFileError = "F0000";   // config_file_error
 constexpr const char* kInternal = "XX000";          // internal_error
 }  // namespace sqlstate
 
