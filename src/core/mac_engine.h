@@ -15,7 +15,7 @@ constexpr size_t kJobSlack = 64;
 struct MacJob {
     const HmacKey* key;
     const unsigned char* message;
-    uint32_t size;  // at most kLongestJob
+    uint32_t size;  // from 1 to kLongestJob
     unsigned char* mac;
 };
 constexpr uint32_t kLongestJob = 16'384;
