@@ -315,7 +315,7 @@ VALUES
      'Break in the hash chain of the audit events',
      'data', 'chain', 'critical',
      '{customer_audit_events,console_audit_events}', '{}',
-     '{}',
+     '{"full_pass": "1 day", "slice_every": "5 minutes", "checkpoint_every": "5 minutes", "checkpoint_rows": 10000}',
      NULL,
      true, 0, 'security-agent', '{P3}', 'dormant',
      -- telemetry
@@ -345,7 +345,7 @@ VALUES
      '- Do not take a break for noise: there is no legitimate one.\n'
      '- Do not rotate the key first: the old key is needed to see what was changed.',
      -- waits_for
-     'Waits for the hash chain of the audit tables (P3), which comes in a later version.');
+     'Waits for an audit table with a hash chain: set raxx_detect.key_file or raxx_detect.key_command, bind the table, and SELECT raxx_detect.chain_attach(''your_audit_table'').');
 
 INSERT INTO raxx_detect.rules
     (rule_id, number, det_id, title, category, method, severity,

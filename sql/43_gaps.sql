@@ -107,8 +107,12 @@ BEGIN
             result.summary := result.summary || format('; %s %s active meanwhile', active, CASE active WHEN 1 THEN 'operator was' ELSE 'operators were' END);
         END IF;
     END IF;
-    -- Whether the hash chain holds across the gap would tell a pause from a deletion; no chain is wired.
-    result.verdict := 'undetermined';
+    -- Whether the hash chain holds across the gap tells a pause from a deletion.
+    result.verdict := raxx_detect.chain_verdict(binding, gap);
+    IF result.verdict = 'adversarial' THEN
+        result.escalation_owner := 'security-agent';
+        result.summary := result.summary || '; the hash chain is broken there';
+    END IF;
     RETURN result;
 END $$;
 COMMENT ON FUNCTION raxx_detect.gap_candidate(raxx_detect.rules, raxx_detect.source_bindings, tstzrange, timestamptz, raxx_detect.cadence) IS

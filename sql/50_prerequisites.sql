@@ -115,8 +115,7 @@ BEGIN
         WHEN 'P1', 'P2', 'P6', 'P7' THEN
             SELECT c.* INTO holds, detail FROM raxx_detect.check_span(prerequisite, rule.sources[1], as_of) c;
         WHEN 'P3' THEN
-            holds := false;
-            detail := 'no hash chain is attached: this version has none to attach';
+            SELECT c.* INTO holds, detail FROM raxx_detect.check_chain_attached(rule) c;
         WHEN 'P4' THEN
             SELECT c.* INTO holds, detail FROM raxx_detect.check_cadence(rule, as_of) c;
         WHEN 'P5' THEN
@@ -147,7 +146,7 @@ SELECT p.prerequisite, c.holds, c.detail,
 FROM (VALUES
     ('P1', 'passkey_begin_events, or session_events, is bound and had an event in the last day.'),
     ('P2', 'error_events is bound and spans at least 7 days.'),
-    ('P3', 'The audit tables have a hash chain, with a key and a verified genesis.'),
+    ('P3', 'A hash chain is attached to an audit table, and its keys can be read.'),
     ('P4', 'The baseline of an audit table holds at least 7 whole days of cadence; until then placeholder thresholds judge.'),
     ('P5', 'pg_stat_statements is preloaded, created and readable.'),
     ('P6', 'dyno_samples, or dyno_restarts, is bound and had an event in the last day.'),

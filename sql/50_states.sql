@@ -18,8 +18,8 @@ DECLARE
     binding raxx_detect.source_bindings;
     missing text[] := '{}';
 BEGIN
-    -- A gap is judged in whichever audit table there is.
-    IF unbound <> '{}' AND (bound = '{}' OR rule.method <> 'gap') THEN
+    -- Gaps and chains are judged in whichever audit table there is.
+    IF unbound <> '{}' AND (bound = '{}' OR rule.method NOT IN ('gap', 'chain')) THEN
         IF bound = '{}' AND rule.waits_for IS NOT NULL THEN
             RETURN rule.waits_for;
         END IF;
@@ -58,6 +58,8 @@ BEGIN
     FOREACH id IN ARRAY rule.prerequisites LOOP
         CONTINUE WHEN id = 'P4';  -- the baseline itself, without which the rule is a placeholder
         CONTINUE WHEN id IN ('P1', 'P2', 'P6') AND raxx_detect.is_judged(rule, rule.sources[1]);
+        -- A chain or a key that is gone is its runs' business, too.
+        CONTINUE WHEN id = 'P3' AND EXISTS (SELECT FROM unnest(rule.sources) s WHERE raxx_detect.is_judged(rule, s));
         checked := raxx_detect.check_rule_prerequisite(rule, id, as_of);
         unmet := unmet || CASE WHEN NOT checked.holds THEN id || ': ' || checked.detail END;
     END LOOP;

@@ -256,6 +256,10 @@ DECLARE
     before record := raxx_detect.reading();
     after record;
 BEGIN
+    IF rule.method = 'chain' THEN  -- is as it is now, and not of a window
+        result := raxx_detect.watch_chain(rule, binding, as_of, result);
+        RETURN;
+    END IF;
     PERFORM raxx_detect.require_sound(rule, binding);
     SELECT c.* INTO known FROM raxx_detect.coverage c WHERE c.rule_id = rule.rule_id AND c.source = binding.source;
     IF known.looked_to > clock_timestamp() + interval '1 minute' THEN  -- nobody has looked at what is yet to come

@@ -9,9 +9,10 @@ BEGIN
     -- A change of a row gives it a higher xmin, a new row adds one: whoever changed it, and in whatever way.
     RETURN (SELECT format('%s:%s', count(*), sum(x.changed)) FROM (
         SELECT r.xmin::text::bigint AS changed FROM raxx_detect.rules r
-        UNION ALL SELECT b.xmin::text::bigint FROM raxx_detect.source_bindings b) x);
+        UNION ALL SELECT b.xmin::text::bigint FROM raxx_detect.source_bindings b
+        UNION ALL SELECT k.xmin::text::bigint FROM raxx_detect.chains k) x);
 END $$;
-COMMENT ON FUNCTION raxx_detect.configuration() IS 'Tells whether a rule or a binding has been changed.';
+COMMENT ON FUNCTION raxx_detect.configuration() IS 'Tells whether a rule, a binding or a chain has been changed.';
 
 CREATE FUNCTION raxx_detect.is_judged_by_the_clock(rule raxx_detect.rules) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -80,6 +81,10 @@ DECLARE
     expected interval := (SELECT k.expected_every FROM raxx_detect.source_kinds k WHERE k.source = binding.source);
     until timestamptz := 'infinity';
 BEGIN
+    IF rule.method = 'chain' THEN
+        until := raxx_detect.chain_work_is_due(rule, binding);
+        RETURN CASE WHEN until > as_of THEN tstzrange(as_of, until) ELSE 'empty' END;
+    END IF;
     -- What fires is looked at until it ends, what could not be judged until it can, and a verdict of the clock until no row
     -- can come any more that would have made it another.
     IF EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.source = binding.source
@@ -151,8 +156,11 @@ BEGIN
                  LEFT JOIN raxx_detect.coverage c ON c.rule_id = r.rule_id AND c.source = b.source)
             -- What waits for somebody to do something, until somebody has.
             WHEN h.configuration = configuration THEN r.state IN ('disabled', 'retired')
-                OR EXISTS (SELECT FROM unnest(r.sources) s WHERE s <> 'statement_samples'
-                               AND NOT EXISTS (SELECT FROM raxx_detect.source_bindings b WHERE b.source = s))
+                OR CASE r.method
+                    WHEN 'chain' THEN NOT EXISTS (SELECT FROM raxx_detect.chains k JOIN raxx_detect.source_bindings b ON b.relation = k.relation
+                                                  WHERE k.detached_at IS NULL AND b.source = ANY (r.sources))
+                    ELSE EXISTS (SELECT FROM unnest(r.sources) s WHERE s <> 'statement_samples'
+                                     AND NOT EXISTS (SELECT FROM raxx_detect.source_bindings b WHERE b.source = s)) END
                 OR EXISTS (SELECT FROM raxx_detect.methods m WHERE m.method = r.method AND m.evaluator IS NULL)
             END);
 END $$;

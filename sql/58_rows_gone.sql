@@ -44,7 +44,7 @@ BEGIN
     result.fired_by := 'threshold';
     result.sample_size := missing;
     result.conditions := '{rows_gone}';
-    result.verdict := 'undetermined';  -- whether the hash chain holds without them would tell; no chain is wired
+    result.verdict := coalesce((SELECT raxx_detect.chain_verdict(b, tstzrange(lower(hours), upper(hours), '[]')) FROM raxx_detect.source_bindings b WHERE b.source = source), 'undetermined');
     result.condition := CASE WHEN missing > 0 THEN 'firing' ELSE 'cleared' END;
     result.escalation_owner := 'security-agent';
     result.summary := format('%s: %s of %s %s between %s and %s are gone; somebody deleted them or dated them anew, or a retention job did',

@@ -195,7 +195,11 @@ BEGIN
         ('fixtures', 'WHERE NOT shipped'),
         -- A relation that is gone would be dumped as its OID, and come back as whatever has that OID there; temporary
         -- ones are nobody else's.
-        ('source_bindings', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation AND c.relpersistence <> ''t'')')
+        ('source_bindings', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation AND c.relpersistence <> ''t'')'),
+        ('chains', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation AND c.relpersistence <> ''t'')'),
+        ('chain_heads', 'WHERE chain_id IN (SELECT k.chain_id FROM raxx_detect.chains k JOIN pg_catalog.pg_class c ON c.oid = k.relation AND c.relpersistence <> ''t'')'),
+        ('chain_records', 'WHERE chain_id IN (SELECT k.chain_id FROM raxx_detect.chains k JOIN pg_catalog.pg_class c ON c.oid = k.relation AND c.relpersistence <> ''t'')'),
+        ('chain_checkpoints', 'WHERE chain_id IN (SELECT k.chain_id FROM raxx_detect.chains k JOIN pg_catalog.pg_class c ON c.oid = k.relation AND c.relpersistence <> ''t'')')
     ) w(table_name, rows_dumped) ON w.table_name = c.relname
     WHERE e.extname = 'raxx_detect' AND c.relpersistence <> 't'
     ORDER BY c.relname LOOP

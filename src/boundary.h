@@ -288,8 +288,63 @@ const char* chain_reading_key_id(const ChainReading* reading, uint32_t epoch) no
 Status chain_mac(const ChainReading* reading, EntryKind kind, int64_t seq, const unsigned char prev[kMacSize],
                  Bytes body, unsigned char mac[kMacSize], Error* error) noexcept;
 
+// Whether the MAC of an entry is this one, compared in constant time.
+Status chain_mac_holds(const ChainReading* reading, EntryKind kind, int64_t seq, const unsigned char prev[kMacSize],
+                       Bytes body, const unsigned char mac[kMacSize], bool* holds, Error* error) noexcept;
+
 // What MACs are computed with in this process, for people: "intel-ipsec-mb 1.3.0, AVX-512" or "OpenSSL 3.0.22".
 const char* mac_engine(Error* error) noexcept;  // nullptr: none gives known answers; see the error
+
+// ---- verifying a chain (chain_audit.h)
+// -------------------------------------------------------------------------------
+
+struct SeqRange {
+    int64_t from;
+    int64_t to;  // included
+};
+
+// Both MACs have kMacSize bytes.
+struct ChainLink {
+    int64_t seq;
+    const unsigned char* prev;
+    const unsigned char* mac;
+};
+
+enum class EntryState : uint8_t { valid, invalid, unverified };
+
+struct ChainCounts {
+    int64_t entries;     // in the range
+    int64_t invalid;     // of them, those whose MAC is another
+    int64_t unverified;  // and those for whose MAC there is no key
+    int64_t unsealed;    // rows that have no place in the chain
+    int64_t outside;     // entries outside the range
+    int64_t highest_outside;
+};
+
+struct ChainJudgement {
+    ChainCounts counts;
+    size_t range_count;
+    const SeqRange* ranges;  // ascending: all is well outside them
+};
+
+// Entries come in any order; parts of them may be audited apart, with the same range and seed, and merged.
+class ChainAudit;
+// Without a reading (nullptr) it can verify nothing itself; otherwise the reading has to outlive it. nullptr: see
+// the error
+ChainAudit* chain_audit_create(const ChainReading* reading, SeqRange range, uint64_t seed, Error* error) noexcept;
+ChainAudit* chain_audit_from(Bytes serialized, Error* error) noexcept;
+void chain_audit_free(ChainAudit* audit) noexcept;
+// A row with the canonical form of its columns.
+Status chain_audit_verify(ChainAudit* audit, const ChainLink& link, Bytes body, Error* error) noexcept;
+// An entry about which it is known already whether it is valid.
+Status chain_audit_take(ChainAudit* audit, const ChainLink& link, EntryState state, Error* error) noexcept;
+void chain_audit_add_unsealed(ChainAudit* audit) noexcept;
+Status chain_audit_merge(ChainAudit* audit, const ChainAudit* other, Error* error) noexcept;
+// For another process of the same build. Valid until the audit changes.
+Status chain_audit_serialize(ChainAudit* audit, Bytes* result, Error* error) noexcept;
+// before: the MAC that the first entry of the range has to follow, last: that of its last one; nullptr: not known.
+Status chain_audit_judge(ChainAudit* audit, const unsigned char* before, const unsigned char* last,
+                         ChainJudgement* result, Error* error) noexcept;
 
 // ---- checkpoints (checkpoint.h)
 // --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "pg/bytes.h"
 #include "pg/command.h"
 #include "pg/errors.h"
+#include "pg/owned.h"
 #include "pg/results.h"
 
 extern "C" {
@@ -24,19 +25,16 @@ char* key_command = nullptr;
 char* key_file = nullptr;
 int key_command_timeout_s = 10;
 
-// What is freed with the current memory context. The callback is there before the thing is, so that nothing can
-// fail between the two; set its arg.
-MemoryContextCallback* freed_by(MemoryContextCallbackFunction free) {
-    auto* callback = static_cast<MemoryContextCallback*>(palloc0(sizeof(MemoryContextCallback)));
-    callback->func = free;
-    MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-    return callback;
+// That of this transaction, if it has read its keys.
+KeyRing* transaction_ring = nullptr;
+
+void free_ring(void* ring) {
+    key_ring_free(static_cast<KeyRing*>(ring));
+    transaction_ring = nullptr;
 }
 
-void free_ring(void* ring) { key_ring_free(static_cast<KeyRing*>(ring)); }
-
 unsigned char* allocate_secret(size_t size) {
-    MemoryContextCallback* callback = freed_by(secret_free);
+    MemoryContextCallback* callback = prepare_owned(secret_free);
     unsigned char* memory = secret_alloc(size);
     if (memory == nullptr) {
         ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
@@ -139,18 +137,19 @@ Bytes read_keys() {
 
 }  // namespace
 
-KeyRing* load_key_ring() {
-    MemoryContextCallback* callback = freed_by(free_ring);
+const KeyRing* load_key_ring() {
+    if (transaction_ring != nullptr) return transaction_ring;
     MemoryContext caller = CurrentMemoryContext;
+    MemoryContextSwitchTo(TopTransactionContext);
+    MemoryContextCallback* callback = prepare_owned(free_ring);
     MemoryContext reading = AllocSetContextCreate(caller, "raxx_detect keys", ALLOCSET_SMALL_SIZES);
     MemoryContextSwitchTo(reading);
     Error error;
     KeyRing* ring = key_ring_create(read_keys(), &error);
     MemoryContextSwitchTo(caller);
     MemoryContextDelete(reading);  // which wipes the text
-    if (ring == nullptr) raise(error);
-    callback->arg = ring;
-    return ring;
+    transaction_ring = owned(callback, ring, error);
+    return transaction_ring;
 }
 
 void define_chain_key_settings() {

@@ -170,7 +170,8 @@ RAXX_FUNCTION(raxx_deliver_checkpoint) {
 }
 
 RAXX_FUNCTION(raxx_kept_checkpoints) {
-    ReturnSetInfo* result = start_result(fcinfo);
+    InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);  // of one column, so that it is no row type
+    auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
     if (!is_set(checkpoint_source_command)) {
         ereport(
             ERROR,

@@ -1,6 +1,7 @@
 #include "pg/evaluate.h"
 
 #include "pg/errors.h"
+#include "pg/owned.h"
 #include "pg/receiver.h"
 #include "pg/seed.h"
 
@@ -14,19 +15,13 @@ namespace {
 int memory_limit_mb = 1024;
 Reading reading;
 
-// Frees the evaluation when its memory context goes, be it after an error or a cancel.
 void free_evaluation(void* evaluation) { evaluation_free(static_cast<Evaluation*>(evaluation)); }
 
 Evaluation* create(const Spec& spec) {
-    // The callback is there before the evaluation is, so that nothing can fail between the two.
-    auto* callback = static_cast<MemoryContextCallback*>(palloc0(sizeof(MemoryContextCallback)));
-    callback->func = free_evaluation;
-    MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+    MemoryContextCallback* callback = prepare_owned(free_evaluation);
     Error error;
     Evaluation* evaluation = evaluation_create(spec, &error);
-    if (evaluation == nullptr) raise(error);
-    callback->arg = evaluation;
-    return evaluation;
+    return owned(callback, evaluation, error);
 }
 
 Spec limited(Spec spec) {

@@ -1,0 +1,205 @@
+-- Sealing: rows get their place in the chain after their transactions have committed, by one sealer at a time.
+--
+-- A writer only leaves the chain columns NULL, so that nothing serializes writers and none can fork the chain. The order of
+-- the rows in the chain is the order in which the sealer came to see them: batch by batch, in a batch by transaction and place.
+-- The sealer does not wait for transactions that are still open: whoever holds one open would keep all rows unsealed.
+
+CREATE TYPE raxx_detect.chain_seal AS (relation oid, row_id tid, seq bigint, prev bytea, mac bytea);
+COMMENT ON TYPE raxx_detect.chain_seal IS 'What becomes of a row when it is sealed: the table that holds it and its place there, and what its chain columns get.';
+
+CREATE FUNCTION raxx_detect.chain_seal_record(reading text, seq bigint, prev bytea, payload text) RETURNS bytea
+AS 'MODULE_PATHNAME', 'raxx_chain_seal_record' LANGUAGE C STABLE STRICT;
+COMMENT ON FUNCTION raxx_detect.chain_seal_record(text, bigint, bytea, text) IS
+'The MAC of a record of a chain (docs/chain-format.md). reading: see raxx_detect.chain_plan. Raises 55000 if the key is not there.';
+REVOKE EXECUTE ON FUNCTION raxx_detect.chain_seal_record(text, bigint, bytea, text) FROM PUBLIC;
+
+CREATE FUNCTION raxx_detect.chain_seal_rows_add(internal, text, bigint, bytea, oid, tid, VARIADIC "any") RETURNS internal
+AS 'MODULE_PATHNAME', 'raxx_chain_seal_rows_add' LANGUAGE C STABLE;
+COMMENT ON FUNCTION raxx_detect.chain_seal_rows_add(internal, text, bigint, bytea, oid, tid, "any") IS 'Part of the aggregate chain_seal_rows.';
+REVOKE EXECUTE ON FUNCTION raxx_detect.chain_seal_rows_add(internal, text, bigint, bytea, oid, tid, "any") FROM PUBLIC;
+CREATE FUNCTION raxx_detect.chain_seal_rows_result(internal) RETURNS raxx_detect.chain_seal[]
+AS 'MODULE_PATHNAME', 'raxx_chain_seal_rows_result' LANGUAGE C STABLE;
+COMMENT ON FUNCTION raxx_detect.chain_seal_rows_result(internal) IS 'Part of the aggregate chain_seal_rows.';
+REVOKE EXECUTE ON FUNCTION raxx_detect.chain_seal_rows_result(internal) FROM PUBLIC;
+
+CREATE AGGREGATE raxx_detect.chain_seal_rows(reading text, seq bigint, mac bytea, relation oid, row_id tid, VARIADIC "any") (
+    SFUNC = raxx_detect.chain_seal_rows_add,
+    STYPE = internal,
+    FINALFUNC = raxx_detect.chain_seal_rows_result
+);
+COMMENT ON AGGREGATE raxx_detect.chain_seal_rows(text, bigint, bytea, oid, tid, "any") IS
+'The seals of rows that follow the entry with this seq and mac, in the order of the aggregate; NULL for no rows. The variadic values are those of the plan''s columns.';
+
+-- ---- records ----------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION raxx_detect.lock_chain_head(chain_id uuid) RETURNS raxx_detect.chain_heads
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    head raxx_detect.chain_heads;
+BEGIN
+    SELECT h.* INTO head FROM raxx_detect.chain_heads h WHERE h.chain_id = lock_chain_head.chain_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('the head of chain %s is gone', chain_id),
+            DETAIL = 'Somebody deleted its row from raxx_detect.chain_heads.', HINT = 'Treat it as a break: keep the database as it is, and verify the chain.';
+    END IF;
+    RETURN head;
+END $$;
+COMMENT ON FUNCTION raxx_detect.lock_chain_head(uuid) IS 'The head of a chain, locked until the transaction ends: nobody else can seal.';
+
+CREATE FUNCTION raxx_detect.write_chain_record(chain raxx_detect.chains, payload jsonb) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
+    -- The genesis names its own key.
+    epochs jsonb := CASE WHEN head.seq < 0 THEN jsonb_build_array(jsonb_build_object('from', 0, 'key', payload ->> 'key', 'columns', '[]'::jsonb))
+                         ELSE raxx_detect.chain_epochs_json(chain.chain_id) END;
+    sealed text := (payload || jsonb_build_object('at', raxx_detect.utc_text(now())))::text;
+    new_mac bytea;
+BEGIN
+    new_mac := raxx_detect.chain_seal_record((raxx_detect.chain_plan(chain, epochs)).reading, head.seq + 1, head.mac, sealed);
+    INSERT INTO raxx_detect.chain_records (chain_id, seq, payload, prev, mac) VALUES (chain.chain_id, head.seq + 1, sealed, head.mac, new_mac);
+    UPDATE raxx_detect.chain_heads h SET seq = head.seq + 1, mac = new_mac WHERE h.chain_id = chain.chain_id;
+    RETURN head.seq + 1;
+END $$;
+COMMENT ON FUNCTION raxx_detect.write_chain_record(raxx_detect.chains, jsonb) IS
+'Appends a record to a chain and returns its sequence number. The payload has its kind, and gets the time.';
+
+CREATE FUNCTION raxx_detect.manifest_due(chain raxx_detect.chains) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last jsonb := (SELECT r.payload::jsonb FROM raxx_detect.chain_records r
+                   WHERE r.chain_id = chain.chain_id AND r.kind = 'manifest' ORDER BY r.seq DESC LIMIT 1);
+    now_there jsonb := raxx_detect.sealable_columns(chain);
+BEGIN
+    -- What the columns are called and what kinds they are of: a number alone is another after a restore.
+    IF (SELECT jsonb_agg(c - '{number,was}'::text[] ORDER BY n) FROM jsonb_array_elements(last -> 'columns') WITH ORDINALITY x(c, n))
+       = (SELECT jsonb_agg(c - 'number' ORDER BY n) FROM jsonb_array_elements(now_there) WITH ORDINALITY x(c, n)) THEN
+        RETURN NULL;
+    END IF;
+    -- The same number under another name: it was renamed.
+    now_there := (SELECT jsonb_agg(CASE WHEN o.c IS NULL THEN x.c ELSE x.c || jsonb_build_object('was', o.c -> 'name') END ORDER BY x.n)
+                  FROM jsonb_array_elements(now_there) WITH ORDINALITY x(c, n)
+                  LEFT JOIN jsonb_array_elements(last -> 'columns') o(c)
+                      ON o.c -> 'number' = x.c -> 'number' AND o.c -> 'kind' = x.c -> 'kind' AND o.c -> 'name' <> x.c -> 'name'
+                     AND NOT EXISTS (SELECT FROM jsonb_array_elements(now_there) s(c) WHERE s.c -> 'name' = o.c -> 'name'));
+    RETURN jsonb_strip_nulls(jsonb_build_object('kind', 'manifest', 'version', coalesce((last ->> 'version')::int, 0) + 1,
+        'columns', now_there, 'left_out', raxx_detect.unsealable_columns(chain)));
+END $$;
+COMMENT ON FUNCTION raxx_detect.manifest_due(raxx_detect.chains) IS
+'The manifest that a chain is due to get, because the columns of its relation are others than the last one says; NULL: none is.';
+
+-- ---- rows ---------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION raxx_detect.chain_seals(plan raxx_detect.chain_plan, head raxx_detect.chain_heads, at_most bigint) RETURNS raxx_detect.chain_seal[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+    columns text := raxx_detect.column_list(plan);
+    result raxx_detect.chain_seal[];
+BEGIN
+    -- A row that somebody else has locked is not waited for: it is sealed the next time.
+    EXECUTE format(
+        'SELECT raxx_detect.chain_seal_rows($1, $2, $3, t.tableoid, t.ctid, %1$s ORDER BY age(t.xmin) DESC, t.tableoid, t.ctid)
+         FROM (SELECT t.tableoid, t.ctid, t.xmin, %1$s FROM %2$s t WHERE t.raxx_seq IS NULL LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) t',
+        columns, plan.relation)
+    INTO result USING plan.reading, head.seq, head.mac, at_most;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.chain_seals(raxx_detect.chain_plan, raxx_detect.chain_heads, bigint) IS
+'The seals of rows that have none, following the head; NULL: there are no such rows.';
+
+CREATE FUNCTION raxx_detect.write_seals(plan raxx_detect.chain_plan, seals raxx_detect.chain_seal[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+DECLARE
+    written bigint;
+BEGIN
+    EXECUTE format(
+        'UPDATE %s t SET raxx_seq = s.seq, raxx_prev = s.prev, raxx_mac = s.mac FROM unnest($1) s
+         WHERE t.ctid = s.row_id AND t.tableoid = s.relation AND t.raxx_seq IS NULL', plan.relation)
+    USING seals;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written <> cardinality(seals) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('%s of %s rows of %s could be sealed', written, cardinality(seals), plan.relation),
+            DETAIL = 'A trigger, a rule or a row security policy keeps the others from being updated.',
+            HINT = 'Let the role that seals update raxx_seq, raxx_prev and raxx_mac of every row.';
+    END IF;
+    RETURN written;
+END $$;
+COMMENT ON FUNCTION raxx_detect.write_seals(raxx_detect.chain_plan, raxx_detect.chain_seal[]) IS 'Writes seals into their rows; raises 55000 if a row cannot be updated.';
+
+CREATE FUNCTION raxx_detect.chain_seal(relation regclass, at_most bigint DEFAULT 10000) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    chain raxx_detect.chains := raxx_detect.chain_of(relation);
+    head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
+    plan raxx_detect.chain_plan;
+    manifest jsonb;
+    seals raxx_detect.chain_seal[];
+    last raxx_detect.chain_seal;
+    began timestamptz := clock_timestamp();
+BEGIN
+    IF at_most IS NULL OR at_most NOT BETWEEN 1 AND 1000000 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'at_most must be between 1 and 1000000',
+            DETAIL = format('It is %s.', coalesce(at_most::text, 'NULL')), HINT = 'The rest is sealed by further calls, or by raxx_detect.chain_seal_backlog.';
+    END IF;
+    -- A lock like a writer's, held to the end: the columns stay what they are.
+    EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', relation);
+    manifest := raxx_detect.manifest_due(chain);
+    IF manifest IS NOT NULL THEN
+        PERFORM raxx_detect.write_chain_record(chain, manifest);
+        head := raxx_detect.lock_chain_head(chain.chain_id);
+    END IF;
+    plan := raxx_detect.chain_plan(chain, raxx_detect.chain_epochs_json(chain.chain_id));
+    seals := raxx_detect.chain_seals(plan, head, at_most);
+    IF seals IS NOT NULL THEN
+        PERFORM raxx_detect.write_seals(plan, seals);
+        last := seals[cardinality(seals)];
+        UPDATE raxx_detect.chain_heads h SET seq = last.seq, mac = last.mac WHERE h.chain_id = chain.chain_id;
+    END IF;
+    IF coalesce(cardinality(seals), 0) < at_most AND (seals IS NOT NULL OR head.sealed_at IS NULL OR head.sealed_at < began - interval '1 minute') THEN
+        UPDATE raxx_detect.chain_heads h SET sealed_at = began WHERE h.chain_id = chain.chain_id;
+    END IF;
+    RETURN coalesce(cardinality(seals), 0);
+END $$;
+COMMENT ON FUNCTION raxx_detect.chain_seal(regclass, bigint) IS
+'Seals up to at_most rows of a relation that have no place in its chain yet, and returns how many. One sealer at a time: another one waits. Raises 42704 without a chain, 22023 for at_most not within 1 and 1000000, 55000 if a row cannot be updated or there is no key.';
+
+CREATE PROCEDURE raxx_detect.chain_seal_backlog(relation regclass)
+LANGUAGE plpgsql AS $$
+BEGIN
+    WHILE raxx_detect.chain_seal(relation) OPERATOR(pg_catalog.>) 0 LOOP  -- no search_path is pinned where COMMIT is
+        COMMIT;
+    END LOOP;
+END $$;
+COMMENT ON PROCEDURE raxx_detect.chain_seal_backlog(regclass) IS
+'Seals all rows that have no place in the chain yet, with a commit after each 10,000: for a table that had rows when its chain was attached. Not within a transaction block (2D000).';
+
+-- ---- at commit -----------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION raxx_detect.seal_in_transaction(relation regclass) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    -- A partition's rows are sealed by the chain of the table above.
+    attached regclass := (SELECT c.relation FROM raxx_detect.chains c
+                          WHERE c.detached_at IS NULL AND (c.relation = relation OR c.relation IN (SELECT a.relid FROM pg_partition_ancestors(relation) a)));
+    state text; message text;
+BEGIN
+    IF attached IS NULL THEN
+        RETURN;
+    END IF;
+    WHILE raxx_detect.chain_seal(attached) = 10000 LOOP
+    END LOOP;
+EXCEPTION WHEN OTHERS THEN
+    -- Nobody's INSERT fails for the chain's sake: the rows stay unsealed, and are sealed by the next run.
+    GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
+    RAISE WARNING USING ERRCODE = state, MESSAGE = format('rows of %s are not sealed yet: %s', relation, message),
+        HINT = 'They are sealed by the next run of rule data_audit_log_hash_chain_break, or by raxx_detect.chain_seal.';
+END $$;
+COMMENT ON FUNCTION raxx_detect.seal_in_transaction(regclass) IS 'Seals what the transaction has inserted, for the trigger seal_at_commit; what goes wrong is a warning.';
+
+CREATE FUNCTION raxx_detect.seal_at_commit() RETURNS trigger
+AS 'MODULE_PATHNAME', 'raxx_seal_at_commit' LANGUAGE C;
+COMMENT ON FUNCTION raxx_detect.seal_at_commit() IS
+'Trigger of relations whose chain has the mode commit: seals the rows that a transaction has inserted when it commits, as the owner of the table. Writers wait for each other there, until the end of the commit.';

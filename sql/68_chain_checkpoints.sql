@@ -1,0 +1,177 @@
+-- Checkpoints: signed statements of how far a chain goes and with which MAC, kept in the database and outside it. A chain
+-- alone cannot see that its tail was cut off, or that all of it was sealed anew by somebody who has the key.
+
+CREATE TABLE raxx_detect.chain_checkpoints (
+    chain_id uuid NOT NULL REFERENCES raxx_detect.chains ON DELETE CASCADE,
+    number bigint NOT NULL,
+    seq bigint NOT NULL,
+    mac bytea NOT NULL,
+    made_at timestamptz NOT NULL,
+    line text NOT NULL,
+    delivered_at timestamptz,
+    delivery_error text,
+    PRIMARY KEY (chain_id, number)
+);
+CREATE INDEX chain_checkpoints_undelivered ON raxx_detect.chain_checkpoints (chain_id, number) WHERE delivered_at IS NULL;
+COMMENT ON TABLE raxx_detect.chain_checkpoints IS 'Checkpoints of chains: the entry that was the last one at that time. They are numbered from 1 without holes.';
+COMMENT ON COLUMN raxx_detect.chain_checkpoints.line IS 'The checkpoint as it is carried outside, with its signature (docs/chain-format.md). What counts is what it says.';
+COMMENT ON COLUMN raxx_detect.chain_checkpoints.delivered_at IS 'When raxx_detect.checkpoint_command took it; NULL: not yet, or there is no such command.';
+
+CREATE FUNCTION raxx_detect.make_checkpoint(chain raxx_detect.chains) RETURNS raxx_detect.chain_checkpoints
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
+    result raxx_detect.chain_checkpoints;
+BEGIN
+    result.chain_id := chain.chain_id;
+    -- The numbers of checkpoints that a rollback lost are not given again.
+    result.number := 1 + greatest(0, (SELECT max(c.number) FROM raxx_detect.chain_checkpoints c WHERE c.chain_id = chain.chain_id),
+                                  (SELECT max(a) FROM raxx_detect.accepted_losses(raxx_detect.chain_trust(chain), chain.chain_id) a));
+    result.seq := head.seq;
+    result.mac := head.mac;
+    result.made_at := now();
+    result.line := raxx_detect.sign_checkpoint(chain.chain_id, result.number, head.seq, head.mac, result.made_at);
+    INSERT INTO raxx_detect.chain_checkpoints SELECT (result).*;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.make_checkpoint(raxx_detect.chains) IS 'A new checkpoint of the chain''s last entry, signed with the newest checkpoint key; raises 55000 if there is none.';
+
+CREATE FUNCTION raxx_detect.chain_checkpoint(relation regclass) RETURNS raxx_detect.chain_checkpoints
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    chain raxx_detect.chains := raxx_detect.chain_of(relation);
+    result raxx_detect.chain_checkpoints := raxx_detect.make_checkpoint(chain);
+BEGIN
+    PERFORM raxx_detect.deliver_checkpoints(chain);
+    SELECT c.* INTO result FROM raxx_detect.chain_checkpoints c WHERE c.chain_id = result.chain_id AND c.number = result.number;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.chain_checkpoint(regclass) IS
+'Makes a checkpoint of a relation''s chain, gives it to raxx_detect.checkpoint_command if there is one, and returns it; its line is what to keep outside the database. Does not verify. Raises 42704 without a chain, 55000 without a checkpoint key.';
+
+CREATE FUNCTION raxx_detect.deliver_checkpoints(chain raxx_detect.chains) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    checkpoint raxx_detect.chain_checkpoints;
+    message text;
+BEGIN
+    -- The newest first: it stands for those before it.
+    FOR checkpoint IN SELECT c.* FROM raxx_detect.chain_checkpoints c
+                      WHERE c.chain_id = chain.chain_id AND c.delivered_at IS NULL ORDER BY c.number DESC LIMIT 3 LOOP
+        message := NULL;
+        BEGIN
+            EXIT WHEN NOT raxx_detect.deliver_checkpoint(checkpoint.line);  -- there is no command
+        EXCEPTION WHEN OTHERS THEN
+            message := sqlerrm;
+        END;
+        UPDATE raxx_detect.chain_checkpoints c SET delivered_at = CASE WHEN message IS NULL THEN clock_timestamp() END, delivery_error = message
+        WHERE c.chain_id = checkpoint.chain_id AND c.number = checkpoint.number;
+        EXIT WHEN message IS NOT NULL;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION raxx_detect.deliver_checkpoints(raxx_detect.chains) IS
+'Gives checkpoints that have not been taken yet to raxx_detect.checkpoint_command, up to three of them, the newest first. What goes wrong is noted with the checkpoint, which is tried again.';
+
+CREATE FUNCTION raxx_detect.chain_macs(trust raxx_detect.chain_trust, seqs bigint[]) RETURNS TABLE (seq bigint, mac bytea)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+BEGIN
+    RETURN QUERY SELECT e.seq, e.mac FROM unnest(trust.records) e WHERE e.seq = ANY (seqs);
+    RETURN QUERY EXECUTE format('SELECT t.raxx_seq, t.raxx_mac FROM %s t WHERE t.raxx_seq = ANY ($1)', (trust.plan).relation) USING seqs;
+END $$;
+COMMENT ON FUNCTION raxx_detect.chain_macs(raxx_detect.chain_trust, bigint[]) IS 'The MACs that stand in the entries of these numbers.';
+
+-- A checkpoint as verification sees it, wherever it comes from.
+CREATE TYPE raxx_detect.known_checkpoint AS (number bigint, seq bigint, mac bytea, made_at timestamptz, verdict text, external boolean);
+COMMENT ON TYPE raxx_detect.known_checkpoint IS 'What the line of a checkpoint says, whether its signature holds, and whether it comes from outside the database.';
+
+CREATE FUNCTION raxx_detect.known_checkpoints(chain_id uuid, from_seq bigint, external text[]) RETURNS SETOF raxx_detect.known_checkpoint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT c.number, CASE v.verdict WHEN 'valid' THEN p.seq ELSE c.seq END, p.mac, p.made_at,
+           CASE WHEN v.verdict = 'valid' AND (p.chain, p.number, p.seq, p.mac) IS DISTINCT FROM (c.chain_id, c.number, c.seq, c.mac) THEN 'invalid' ELSE v.verdict END, false
+    FROM raxx_detect.chain_checkpoints c
+    CROSS JOIN LATERAL (SELECT raxx_detect.checkpoint_verdict(c.line) AS verdict) v
+    LEFT JOIN LATERAL raxx_detect.parse_checkpoint(CASE v.verdict WHEN 'valid' THEN c.line END) p ON true
+    WHERE c.chain_id = known_checkpoints.chain_id AND c.seq >= from_seq
+    UNION ALL
+    SELECT p.number, p.seq, p.mac, p.made_at, 'valid', true
+    FROM (SELECT DISTINCT e.line FROM unnest(external) e(line)) e
+    CROSS JOIN LATERAL raxx_detect.parse_checkpoint(CASE raxx_detect.checkpoint_verdict(e.line) WHEN 'valid' THEN e.line END) p
+    WHERE p.chain = known_checkpoints.chain_id AND p.seq >= from_seq
+$$;
+COMMENT ON FUNCTION raxx_detect.known_checkpoints(uuid, bigint, text[]) IS
+'The checkpoints of a chain from an entry on: those kept in the database, and those among external lines whose signature holds.';
+
+CREATE FUNCTION raxx_detect.accepted_losses(trust raxx_detect.chain_trust, chain_id uuid) RETURNS SETOF bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT n::bigint FROM raxx_detect.chain_records r JOIN unnest(trust.records) e ON e.seq = r.seq AND e.holds
+    CROSS JOIN LATERAL jsonb_array_elements_text(r.payload::jsonb -> 'checkpoints') n
+    WHERE r.chain_id = accepted_losses.chain_id AND r.kind = 'rolled back'
+$$;
+COMMENT ON FUNCTION raxx_detect.accepted_losses(raxx_detect.chain_trust, uuid) IS 'The numbers of checkpoints that people have accepted as lost (raxx_detect.chain_accept_rollback).';
+
+CREATE FUNCTION raxx_detect.checkpoint_breaks(trust raxx_detect.chain_trust, from_seq bigint, head_seq bigint, external text[])
+RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH known AS MATERIALIZED (
+        SELECT k.* FROM raxx_detect.known_checkpoints((trust.plan).chain_id, from_seq, external) k
+        WHERE NOT (k.external AND k.number IN (SELECT raxx_detect.accepted_losses(trust, (trust.plan).chain_id)))
+    ), there AS MATERIALIZED (
+        SELECT * FROM raxx_detect.chain_macs(trust, ARRAY(SELECT k.seq FROM known k WHERE k.verdict = 'valid' AND k.seq <= head_seq))
+    ), against AS (  -- checkpoints that the chain contradicts, where it has the entry at all
+        SELECT k.* FROM known k WHERE k.verdict = 'valid' AND EXISTS (SELECT FROM there t WHERE t.seq = k.seq)
+            AND NOT EXISTS (SELECT FROM there t WHERE t.seq = k.seq AND t.mac = k.mac)
+    ), missing AS (
+        SELECT n.kept, n.highest, (SELECT count(DISTINCT a) FROM raxx_detect.accepted_losses(trust, (trust.plan).chain_id) a WHERE a <= n.highest) AS accepted
+        FROM (SELECT count(*) AS kept, greatest(max(c.number), (SELECT max(k.number) FROM known k WHERE k.external AND k.seq <= head_seq), 0) AS highest
+              FROM raxx_detect.chain_checkpoints c WHERE c.chain_id = (trust.plan).chain_id) n
+    )
+    SELECT 'suffix rewritten', coalesce((SELECT max(k.seq) + 1 FROM known k JOIN there t ON t.seq = k.seq AND t.mac = k.mac WHERE k.seq < (SELECT min(a.seq) FROM against a)), from_seq),
+           head_seq, format('entry %s has another MAC than in checkpoint %s of %s%s', (array_agg(a.seq ORDER BY a.number))[1], min(a.number),
+               raxx_detect.utc_text(min(a.made_at)), CASE WHEN bool_or(a.external) THEN ', which was kept outside' ELSE '' END)
+    FROM against a HAVING count(*) > 0
+    UNION ALL
+    SELECT CASE WHEN bool_or(NOT k.external) THEN 'tail truncated' WHEN pg_is_in_recovery() THEN 'indeterminate' ELSE 'rolled back' END, head_seq + 1, max(k.seq),
+           CASE WHEN bool_or(NOT k.external) THEN format('checkpoint %s of %s has an entry %s', max(k.number), raxx_detect.utc_text(max(k.made_at)), max(k.seq))
+                WHEN pg_is_in_recovery() THEN format('checkpoint %s of %s, from outside, has an entry %s, which has not reached this standby', max(k.number), raxx_detect.utc_text(max(k.made_at)), max(k.seq))
+                ELSE format('checkpoint %s of %s, from outside, has an entry %s, of which the database knows nothing: it was restored from a backup, or failed over, or was cut off with its records',
+                            max(k.number), raxx_detect.utc_text(max(k.made_at)), max(k.seq)) END
+    FROM known k WHERE k.verdict = 'valid' AND k.seq > head_seq HAVING count(*) > 0
+    UNION ALL
+    SELECT 'checkpoint invalid', min(k.seq), max(k.seq), format('%s of the checkpoints have a signature that does not hold, from checkpoint %s on', count(*), min(k.number))
+    FROM known k WHERE k.verdict = 'invalid' HAVING count(*) > 0
+    UNION ALL
+    SELECT 'checkpoint missing', 0, head_seq, format('%s of %s checkpoints are gone from the database', m.highest - m.kept - m.accepted, m.highest - m.accepted)
+    FROM missing m WHERE m.highest > m.kept + m.accepted AND NOT EXISTS (SELECT FROM known k WHERE k.external AND k.seq > head_seq)
+    UNION ALL
+    SELECT 'indeterminate', min(k.seq), max(k.seq), format('there is no key to verify the signatures of %s checkpoints', count(*))
+    FROM known k WHERE k.verdict = 'unknown key' HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION raxx_detect.checkpoint_breaks(raxx_detect.chain_trust, bigint, bigint, text[]) IS
+'What the checkpoints from an entry on, in the database and outside it, say against a chain whose last entry is head_seq.';
+
+CREATE FUNCTION raxx_detect.chain_accept_rollback(relation regclass, reason text, external text[] DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    chain raxx_detect.chains := raxx_detect.chain_of(relation);
+    head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
+    trust raxx_detect.chain_trust := raxx_detect.chain_trust(chain);
+    lost jsonb;
+    reached bigint;
+BEGIN
+    external := coalesce(external, ARRAY(SELECT raxx_detect.kept_checkpoints()));
+    SELECT jsonb_agg(DISTINCT k.number), max(k.seq) INTO lost, reached
+    FROM raxx_detect.known_checkpoints(chain.chain_id, 0, external) k
+    LEFT JOIN LATERAL raxx_detect.chain_macs(trust, ARRAY[k.seq]) t ON t.mac = k.mac
+    WHERE k.external AND t.seq IS NULL AND k.number NOT IN (SELECT raxx_detect.accepted_losses(trust, chain.chain_id));
+    IF lost IS NULL OR coalesce(reason, '') = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = CASE WHEN lost IS NULL THEN format('the chain of %s has not been rolled back', relation) ELSE 'a loss is not accepted without a reason' END,
+            DETAIL = format('%s checkpoints from outside were looked at.', coalesce(cardinality(external), 0)),
+            HINT = 'Give a reason, and the lines of the checkpoints that were kept outside, unless raxx_detect.checkpoint_source_command prints them.';
+    END IF;
+    RETURN raxx_detect.write_chain_record(chain, jsonb_build_object('kind', 'rolled back', 'checkpoints', lost, 'lost_from', head.seq + 1, 'lost_to', reached,
+        'reason', reason, 'by', session_user));
+END $$;
+COMMENT ON FUNCTION raxx_detect.chain_accept_rollback(regclass, text, text[]) IS
+'After a restore from a backup, or a failover that lost transactions: records, with a reason, that the checkpoints from outside (NULL: those that raxx_detect.checkpoint_source_command prints) which the database does not have are lost, so that the chain can go on. Returns the record''s sequence number. Look first at what was lost. Raises 22023 if nothing was, or without a reason.';

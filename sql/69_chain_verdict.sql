@@ -1,0 +1,169 @@
+-- What is said of a chain as a whole, and of the part that is new.
+
+CREATE TYPE raxx_detect.chain_report AS (head_seq bigint, from_seq bigint, entries bigint, unsealed boolean, breaks raxx_detect.chain_break[]);
+COMMENT ON TYPE raxx_detect.chain_report IS
+'What a verification has found: the last entry of the chain, from which entry on it was verified, how many there were, whether rows are waiting to be sealed, and what is wrong, or cannot be told (kind indeterminate).';
+
+CREATE FUNCTION raxx_detect.newest_chain(relation regclass) RETURNS raxx_detect.chains
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    chain raxx_detect.chains;
+BEGIN
+    SELECT c.* INTO chain FROM raxx_detect.chains c WHERE c.relation = newest_chain.relation ORDER BY c.detached_at DESC NULLS FIRST LIMIT 1;
+    RETURN CASE WHEN FOUND THEN chain ELSE raxx_detect.chain_of(relation) END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.newest_chain(regclass) IS 'The chain of a relation, or the last one that it had; raises 42704 if it never had one.';
+
+CREATE FUNCTION raxx_detect.has_unsealed(relation regclass) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    result boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE t.raxx_seq IS NULL)', relation) INTO result;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.has_unsealed(regclass) IS 'Whether a relation with a chain has a row that has no place in it yet.';
+
+CREATE FUNCTION raxx_detect.entries_beyond(trust raxx_detect.chain_trust) RETURNS raxx_detect.chain_break
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    lowest bigint;
+    highest bigint;
+    -- Read after the rows: what was sealed meanwhile lies within.
+    head_seq bigint;
+BEGIN
+    EXECUTE format('SELECT max(t.raxx_seq), min(t.raxx_seq) FROM %s t', (trust.plan).relation) INTO highest, lowest;
+    head_seq := (SELECT h.seq FROM raxx_detect.chain_heads h WHERE h.chain_id = (trust.plan).chain_id);
+    IF highest > head_seq THEN
+        RETURN ('fork', head_seq + 1, highest, format('rows go on beyond the last entry, %s: the head was set back, or they were put there', head_seq));
+    ELSIF lowest < 0 THEN
+        RETURN ('fork', lowest, lowest, 'a row has a number before the first');
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.entries_beyond(raxx_detect.chain_trust) IS 'A break if a relation has rows whose numbers the chain does not reach, else NULL.';
+
+CREATE FUNCTION raxx_detect.sealing_trouble(chain raxx_detect.chains, head raxx_detect.chain_heads) RETURNS raxx_detect.chain_break
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF chain.detached_at IS NULL AND NOT pg_is_in_recovery() AND raxx_detect.has_unsealed(chain.relation)
+       AND coalesce(head.sealed_at, chain.attached_at) < clock_timestamp() - interval '5 minutes' THEN
+        RETURN ('indeterminate', head.seq + 1, NULL, format('rows are waiting to be sealed since %s', raxx_detect.utc_text(coalesce(head.sealed_at, chain.attached_at))));
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.sealing_trouble(raxx_detect.chains, raxx_detect.chain_heads) IS 'That the sealer is behind, as an indeterminate break, or NULL: rows are unsealed, and for 5 minutes there was no moment in which none was.';
+
+CREATE FUNCTION raxx_detect.structural_break(chain raxx_detect.chains) RETURNS raxx_detect.chain_break
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE
+        WHEN NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = chain.relation) THEN
+            ('chain missing', 0, NULL, format('the relation (OID %s) is gone', chain.relation::oid))::raxx_detect.chain_break
+        WHEN raxx_detect.missing_chain_column(chain.relation) IS NOT NULL THEN
+            ('chain missing', 0, NULL, format('column %s is gone, or of another type', raxx_detect.missing_chain_column(chain.relation)))::raxx_detect.chain_break
+        WHEN NOT EXISTS (SELECT FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id) THEN
+            ('chain missing', 0, NULL, 'the head of the chain is gone from raxx_detect.chain_heads')::raxx_detect.chain_break
+        END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.structural_break(raxx_detect.chains) IS 'A break if there is no chain to be read any more, else NULL.';
+
+CREATE FUNCTION raxx_detect.missing_keys(trust raxx_detect.chain_trust) RETURNS raxx_detect.chain_break
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT ('indeterminate', min((e ->> 'from')::bigint), NULL, format('there is no key %s', string_agg(DISTINCT e ->> 'key', ', ')))::raxx_detect.chain_break
+    FROM jsonb_array_elements((trust.plan).reading::jsonb -> 'epochs') e
+    WHERE e ->> 'key' <> '' AND e ->> 'key' NOT IN (SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain')
+    HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION raxx_detect.missing_keys(raxx_detect.chain_trust) IS 'The keys of a chain that the ring does not have, as an indeterminate break; NULL: it has all.';
+
+CREATE FUNCTION raxx_detect.check_chain(chain raxx_detect.chains, from_seq bigint, to_seq bigint, external text[]) RETURNS raxx_detect.chain_report
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    result raxx_detect.chain_report;
+    head raxx_detect.chain_heads;
+    trust raxx_detect.chain_trust;
+    tally raxx_detect.tally_result;
+    whole boolean := from_seq = 0;
+    last bytea;
+    -- A chain follows nothing.
+    before bytea := CASE WHEN whole THEN decode(repeat('00', 32), 'hex') END;
+BEGIN
+    result.breaks := '{}';
+    result.breaks := result.breaks || array_remove(ARRAY[raxx_detect.structural_break(chain)], NULL);
+    IF result.breaks <> '{}' THEN
+        RETURN result;
+    END IF;
+    SELECT h.* INTO head FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
+    trust := raxx_detect.chain_trust(chain);
+    result.head_seq := head.seq;
+    result.from_seq := from_seq;
+    to_seq := least(to_seq, head.seq);
+    last := CASE to_seq WHEN head.seq THEN head.mac END;
+    tally := raxx_detect.audit_range(trust, from_seq, to_seq, before, last, whole AND to_seq = head.seq);
+    result.entries := tally.entries;
+    result.unsealed := raxx_detect.has_unsealed(chain.relation);
+    -- One that has a cause of its own tells more than what follows from it.
+    result.breaks := trust.breaks || raxx_detect.chain_breaks(trust, tally, from_seq, to_seq, before, last, head.seq);
+    IF (trust.plan).unreadable IS NOT NULL THEN
+        result.breaks := result.breaks || ('schema tampered', from_seq, to_seq, format('sealed columns are gone, or of another type: %s', (trust.plan).unreadable))::raxx_detect.chain_break;
+    END IF;
+    result.breaks := result.breaks || array_remove(ARRAY[raxx_detect.missing_keys(trust), raxx_detect.entries_beyond(trust), raxx_detect.sealing_trouble(chain, head)], NULL);
+    IF to_seq = head.seq THEN
+        result.breaks := result.breaks || ARRAY(SELECT c FROM raxx_detect.checkpoint_breaks(trust, from_seq, head.seq, external) c
+            -- That the tail is gone, and that a checkpoint has it, is one thing.
+            WHERE NOT (c.kind = 'suffix rewritten' AND EXISTS (SELECT FROM unnest(result.breaks) b WHERE b.kind = 'suffix rewritten')));
+    END IF;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.check_chain(raxx_detect.chains, bigint, bigint, text[]) IS
+'Verifies the entries of a chain from from_seq up to to_seq or its last one, its records, and, if it goes up to the last one, the checkpoints from from_seq on, in the database and outside it (external). Writes nothing.';
+
+CREATE FUNCTION raxx_detect.external_checkpoints() RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT raxx_detect.kept_checkpoints());
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.external_checkpoints() IS 'The lines that raxx_detect.checkpoint_source_command prints; NULL: there is no such command. Raises what goes wrong with it.';
+
+CREATE FUNCTION raxx_detect.verify_chain(relation regclass, mode text DEFAULT 'incremental', external text[] DEFAULT NULL) RETURNS SETOF raxx_detect.chain_break
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    chain raxx_detect.chains := raxx_detect.newest_chain(relation);
+    report raxx_detect.chain_report;
+    from_seq bigint := 0;
+    unfetched text;
+BEGIN
+    IF mode IS NULL OR mode NOT IN ('incremental', 'full') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'unknown mode of verification',
+            DETAIL = format('It is %s.', coalesce(quote_literal(left(mode, 100)), 'NULL')),
+            HINT = 'Modes are incremental (what was sealed since the rule last verified) and full.';
+    END IF;
+    BEGIN
+        external := external || coalesce(raxx_detect.external_checkpoints(), '{}');
+    EXCEPTION WHEN OTHERS THEN
+        unfetched := sqlerrm;
+    END;
+    IF mode = 'incremental' THEN
+        SELECT greatest(0, least(h.verified_seq, h.seq)) INTO from_seq FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
+    END IF;
+    BEGIN
+        report := raxx_detect.check_chain(chain, from_seq, 9223372036854775806, external);
+    EXCEPTION WHEN object_not_in_prerequisite_state THEN
+        RETURN NEXT ('indeterminate', from_seq, NULL, sqlerrm)::raxx_detect.chain_break;
+        RETURN;
+    END;
+    IF unfetched IS NOT NULL THEN
+        report.breaks := report.breaks || ('indeterminate', NULL, NULL, format('checkpoints from outside could not be had: %s', unfetched))::raxx_detect.chain_break;
+    END IF;
+    IF report.breaks = '{}' THEN
+        RETURN NEXT ('intact', from_seq, report.head_seq, format('%s entries verified%s', report.entries,
+            CASE WHEN report.unsealed THEN '; rows are waiting to be sealed' ELSE '' END))::raxx_detect.chain_break;
+    END IF;
+    RETURN QUERY SELECT b.* FROM unnest(report.breaks) b;
+END $$;
+COMMENT ON FUNCTION raxx_detect.verify_chain(regclass, text, text[]) IS
+'Verifies the chain of a relation, or the last one that it had, and returns what is wrong with it; one row of kind intact if nothing is, rows of kind indeterminate where that cannot be told (no key, a sealer that is behind, a standby). mode: incremental, what was sealed since the rule last verified, or full. external: lines of checkpoints that were kept outside the database, beside those that raxx_detect.checkpoint_source_command prints. Writes nothing, and needs only to read the relation. raxx_detect.chain_progress shows how far it is. Raises 42704 without a chain, 22023 for another mode.';
