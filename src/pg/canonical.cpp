@@ -81,6 +81,11 @@ bool form_of_base_type(Oid type, MemoryContext memory, Canonical* result) {
     return is_text(type) && set_form(result, Form::text, "text");
 }
 
+void append_boolean(CanonicalBuffer* buffer, bool value) {
+    const unsigned char image = value ? 1 : 0;
+    append_bytes(buffer, &image, sizeof image);
+}
+
 void append_float(CanonicalBuffer* buffer, float8 value) {
     constexpr uint64 kNaN = UINT64_C(0x7FF8000000000000);
     uint64 image = 0;
@@ -157,9 +162,9 @@ void append_varlena(CanonicalBuffer* buffer, Form form, const unsigned char* byt
     end_length(buffer, begin);
 }
 
-void append_name(CanonicalBuffer* buffer, const NameData* name) {
+void append_name(CanonicalBuffer* buffer, const NameData& name) {
     const size_t begin = begin_length(buffer);
-    append_utf8(buffer, reinterpret_cast<const unsigned char*>(NameStr(*name)), strlen(NameStr(*name)));
+    append_utf8(buffer, reinterpret_cast<const unsigned char*>(name.data), strnlen(name.data, NAMEDATALEN));
     end_length(buffer, begin);
 }
 
@@ -190,7 +195,7 @@ void raise_no_canonical(Oid type) {
     ereport(ERROR,
             (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("type %s has no canonical form", format_type_be(type)),
              errdetail("The hash chain cannot seal values of type %s.", format_type_be(type)),
-             errhint("Leave the column out, or seal one of another type that says the same, such as text.")));
+             errhint("Cast the value to another type, or leave the column out of the chain.")));
     pg_unreachable();
 }
 
@@ -208,10 +213,9 @@ void canonical_grow(CanonicalBuffer* buffer, size_t more) {
 }
 
 void append_other(CanonicalBuffer* buffer, const Canonical& canonical, Datum value) {
-    const unsigned char yes_or_no = DatumGetBool(value) ? 1 : 0;
     switch (canonical.form) {
         case Form::boolean:
-            return append_bytes(buffer, &yes_or_no, 1);
+            return append_boolean(buffer, DatumGetBool(value));
         case Form::float32:
             return append_float(buffer, DatumGetFloat4(value));
         case Form::float64:
@@ -227,7 +231,7 @@ void append_other(CanonicalBuffer* buffer, const Canonical& canonical, Datum val
         case Form::macaddr8:
             return append_bytes(buffer, DatumGetPointer(value), sizeof(macaddr8));
         case Form::name:
-            return append_name(buffer, DatumGetName(value));
+            return append_name(buffer, *DatumGetName(value));
         case Form::enumeration:
             return append_enum(buffer, canonical.labels, DatumGetObjectId(value));
         case Form::array:

@@ -6,6 +6,25 @@ extern "C" {
 }
 
 namespace raxx {
+namespace {
+
+// An array without elements has no dimensions, though it may have been stored with some.
+void append_dimensions(CanonicalBuffer* buffer, const ArrayType* array, int count) {
+    const int dimensions = count == 0 ? 0 : ARR_NDIM(array);
+    append_int32(buffer, static_cast<uint32>(dimensions));
+    for (int i = 0; i < dimensions; ++i) {
+        append_int32(buffer, static_cast<uint32>(ARR_DIMS(array)[i]));
+        append_int32(buffer, static_cast<uint32>(ARR_LBOUND(array)[i]));
+    }
+}
+
+const char* next_element(const ArrayElements& elements, const char* at) {
+    const char* end = att_addlength_pointer(at, elements.length, at);
+    const auto address = reinterpret_cast<uintptr_t>(end);
+    return end + (att_align_nominal(address, elements.alignment) - address);
+}
+
+}  // namespace
 
 const ArrayElements* make_array_elements(Oid type, MemoryContext memory) {
     auto* elements = static_cast<ArrayElements*>(MemoryContextAllocZero(memory, sizeof(ArrayElements)));
@@ -21,26 +40,19 @@ const char* array_kind(const ArrayElements& elements, MemoryContext memory) {
     return kind;
 }
 
-// An array without elements has no dimensions, though it may have been stored with some.
 void append_array(CanonicalBuffer* buffer, const ArrayElements& elements, ArrayType* array) {
     const int count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-    const int dimensions = count == 0 ? 0 : ARR_NDIM(array);
-    append_int32(buffer, static_cast<uint32>(dimensions));
-    for (int i = 0; i < dimensions; ++i) {
-        append_int32(buffer, static_cast<uint32>(ARR_DIMS(array)[i]));
-        append_int32(buffer, static_cast<uint32>(ARR_LBOUND(array)[i]));
-    }
+    append_dimensions(buffer, array, count);
     const bits8* present = ARR_NULLBITMAP(array);
     const char* at = ARR_DATA_PTR(array);
     for (int i = 0; i < count; ++i) {
         CHECK_FOR_INTERRUPTS();
         if (present != nullptr && att_isnull(i, present)) {
             append_canonical(buffer, elements.canonical, static_cast<Datum>(0), true);
-            continue;
+        } else {
+            append_canonical(buffer, elements.canonical, fetch_att(at, elements.by_value, elements.length), false);
+            at = next_element(elements, at);
         }
-        append_canonical(buffer, elements.canonical, fetch_att(at, elements.by_value, elements.length), false);
-        at = att_addlength_pointer(at, elements.length, at);
-        at = reinterpret_cast<const char*>(att_align_nominal(reinterpret_cast<uintptr_t>(at), elements.alignment));
     }
 }
 

@@ -44,7 +44,9 @@ Number read_long(unsigned header, const unsigned char* numeric, size_t size) {
 }
 
 unsigned digit_at(const Number& number, int place) {
-    return place >= 0 && place < number.count ? static_cast<unsigned>(read_int16(number.digits + 2 * place)) : 0;
+    return place >= 0 && place < number.count
+               ? static_cast<unsigned>(read_int16(number.digits + ptrdiff_t{2} * place))
+               : 0;
 }
 
 unsigned char* write_group(unsigned char* to, unsigned digit) {
