@@ -170,7 +170,7 @@ RAXX_FUNCTION(raxx_deliver_checkpoint) {
 }
 
 RAXX_FUNCTION(raxx_kept_checkpoints) {
-    ReturnSetInfo* result = start_result(fcinfo);
+    ReturnSetInfo* result = start_values(fcinfo);
     if (!is_set(checkpoint_source_command)) {
         ereport(
             ERROR,
