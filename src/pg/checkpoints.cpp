@@ -170,8 +170,7 @@ RAXX_FUNCTION(raxx_deliver_checkpoint) {
 }
 
 RAXX_FUNCTION(raxx_kept_checkpoints) {
-    InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);  // of one column, so that it is no row type
-    auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+    ReturnSetInfo* result = start_values(fcinfo);
     if (!is_set(checkpoint_source_command)) {
         ereport(
             ERROR,

@@ -37,8 +37,9 @@ void close_end(int* end) {
     *end = -1;
 }
 
-// Whatever is left of it goes: processes of its group, pipes.
-[[gnu::noinline]] void clean_up(Process* process) {
+// Whatever is left of it goes: processes of its group, pipes. As errors and the end of this process call it.
+void clean_up(int /*code*/, Datum argument) {
+    auto* process = reinterpret_cast<Process*>(DatumGetPointer(argument));
     if (process->pid > 0) {
         (void)kill(-process->pid, SIGKILL);
         while (waitpid(process->pid, nullptr, 0) < 0 && errno == EINTR) {
@@ -125,13 +126,9 @@ int spawn(Process* process, const Command& command) {
 void wait_for(Process* process, const Command& command, int fd, long nap) {
     const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), process->deadline);
     if (left <= 0) raise_timeout(command);
-    const int events = WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH | (fd >= 0 ? WL_SOCKET_READABLE : 0);
+    const int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | (fd >= 0 ? WL_SOCKET_READABLE : 0);
     const int happened =
         WaitLatchOrSocket(MyLatch, events, fd >= 0 ? fd : PGINVALID_SOCKET, Min(left, nap), PG_WAIT_EXTENSION);
-    if ((happened & WL_POSTMASTER_DEATH) != 0) {
-        clean_up(process);
-        proc_exit(1);
-    }
     if ((happened & WL_LATCH_SET) != 0) ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
 }
@@ -204,15 +201,11 @@ int wait_for_end(Process* process, const Command& command) {
 size_t run_command(const Command& command) {
     Process process = {-1, {-1, -1}, {-1, -1}, 0, 0};
     volatile size_t size = 0;
-    PG_TRY();
+    // Also when the process ends, which no PG_CATCH sees.
+    PG_ENSURE_ERROR_CLEANUP(clean_up, PointerGetDatum(&process));
     { size = run(&process, command); }
-    PG_CATCH();
-    {
-        clean_up(&process);
-        PG_RE_THROW();
-    }
-    PG_END_TRY();
-    clean_up(&process);
+    PG_END_ENSURE_ERROR_CLEANUP(clean_up, PointerGetDatum(&process));
+    clean_up(0, PointerGetDatum(&process));
     return size;
 }
 

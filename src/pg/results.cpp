@@ -15,4 +15,9 @@ ReturnSetInfo* start_result(FunctionCallInfo fcinfo) {
     return reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
 }
 
+ReturnSetInfo* start_values(FunctionCallInfo fcinfo) {
+    InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+    return reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+}
+
 }  // namespace raxx

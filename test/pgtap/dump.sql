@@ -21,7 +21,11 @@ INSERT INTO partly VALUES
     ('raxx_detect.method_parameters', 'shipped rows come with CREATE EXTENSION'),
     ('raxx_detect.free_mail_domains', 'shipped rows come with CREATE EXTENSION'),
     ('raxx_detect.fixtures', 'shipped rows come with CREATE EXTENSION'),
-    ('raxx_detect.source_bindings', 'a relation that is gone or temporary cannot be bound again');
+    ('raxx_detect.source_bindings', 'a relation that is gone or temporary cannot be bound again'),
+    ('raxx_detect.chains', 'a relation that is gone or temporary has no chain to be verified'),
+    ('raxx_detect.chain_heads', 'as the chain'),
+    ('raxx_detect.chain_records', 'as the chain'),
+    ('raxx_detect.chain_checkpoints', 'as the chain');
 SELECT is_empty('SELECT relation FROM relations WHERE condition IS NULL', 'every table and sequence is dumped');
 SELECT set_eq('SELECT relation FROM relations WHERE condition <> ''''', 'SELECT relation FROM partly', 'and wholly, but those of which it is known why not');
 

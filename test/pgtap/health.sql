@@ -109,7 +109,7 @@ UPDATE raxx_detect.source_bindings SET bound_at = pg_temp.ago(4) WHERE source = 
 SELECT is(healthy, NULL, 'unless that was a moment ago') FROM raxx_detect.health WHERE rule_id = 'data_audit_log_gap_window';
 UPDATE raxx_detect.source_bindings SET bound_at = pg_temp.ago(2000);
 SELECT is(raxx_detect.bound_since(r), pg_temp.ago(2000), 'of an audit gap, one audit table is enough') FROM raxx_detect.rules r WHERE rule_id = 'data_audit_log_gap_window';
-SELECT is(raxx_detect.bound_since(r), NULL, 'a rule that this version does not evaluate waits for nobody') FROM raxx_detect.rules r WHERE rule_id = 'data_audit_log_hash_chain_break';
+SELECT is(raxx_detect.bound_since(r), NULL, 'one whose tables have no hash chain waits for that') FROM raxx_detect.rules r WHERE rule_id = 'data_audit_log_hash_chain_break';
 
 -- ---- what a run notes ------------------------------------------------------------------------------------------------
 DELETE FROM raxx_detect.interruptions;

@@ -90,7 +90,7 @@ SELECT pg_temp.step('data_audit_log_gap_window', 'bound to another relation', 9,
 SELECT is(pg_temp.changes('data_audit_log_gap_window'), '{dormant > placeholder,placeholder > live,live > placeholder}'::text[], 'each change is on record');
 
 -- ---- P3 and P5: no source of the user's --------------------------------------------------------------------------------------
-SELECT pg_temp.step('data_audit_log_hash_chain_break', 'audit tables bound', 9, 'dormant', 'dormant', 'Waits for the hash chain of the audit tables (P3), %');
+SELECT pg_temp.step('data_audit_log_hash_chain_break', 'audit tables bound', 9, 'dormant', 'dormant', 'P3: source customer_audit_events is not bound: %; source console_audit_events (%console_archive) has no hash chain: SELECT raxx_detect.chain_attach(%');
 ALTER FUNCTION raxx_detect.statements_available() RENAME TO statements_really_available;
 CREATE FUNCTION raxx_detect.statements_available(OUT available boolean, OUT detail text) LANGUAGE sql AS $$ SELECT false, 'pg_stat_statements is not created' $$;
 DELETE FROM raxx_detect.source_bindings WHERE source = 'statement_samples';
