@@ -1,7 +1,7 @@
 // The canonical form of an enum's value: its label. The OID that is stored does not survive a restore.
 //
-// Looking a label up in the catalog cache costs more than all else of a row's form, so the last ones met are kept until
-// one changes, each in the one place that its OID may have.
+// Looking a label up in the catalog cache costs more than all else of a row's form, so the last ones met are kept
+// until one changes, each in the one place that its OID may have.
 #include "pg/canonical_parts.h"
 
 extern "C" {
