@@ -46,7 +46,7 @@ struct Canonical {
     Form form;
     const char* kind;               // as a manifest names it: "integer", "array of text"
     const ArrayElements* elements;  // of Form::array
-    EnumLabels* labels;             // of Form::enumeration: those met, so that this is good for one statement only
+    EnumLabels* labels;             // of Form::enumeration
 };
 
 // False if the chain has no form for values of the type. What belongs to the form is made in `memory`.
