@@ -143,8 +143,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'at_most must be between 1 and 1000000',
             DETAIL = format('It is %s.', coalesce(at_most::text, 'NULL')), HINT = 'The rest is sealed by further calls, or by raxx_detect.chain_seal_backlog.';
     END IF;
-    -- A lock like a writer's, held to the end: the columns stay what they are.
-    EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', relation);
+    -- Held to the end: the columns stay what they are.
+    EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
     manifest := raxx_detect.manifest_due(chain);
     IF manifest IS NOT NULL THEN
         PERFORM raxx_detect.write_chain_record(chain, manifest);
