@@ -105,8 +105,8 @@ sub answers
 }
 
 is($session->query("SELECT coalesce(string_agg(oid::regprocedure::text, ' '), '') FROM pg_proc WHERE pronamespace = 'raxx_detect'::regnamespace
-	AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prokind = 'f'
-	AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}'))"), '', 'every function has a search path of its own');
+	AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prokind = 'f' AND prosqlbody IS NULL
+	AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}'))"), '', 'every function has a search path of its own, or was parsed when it was created');
 my @expected = answers('pg_catalog');
 $session->query('CALL set_traps()');
 foreach my $catalog ('pg_class', 'pg_proc', 'pg_operator')
