@@ -53,7 +53,7 @@ COMMENT ON FUNCTION raxx_detect.window_up_to(timestamptz, interval) IS
 
 CREATE FUNCTION raxx_detect.like_patterns(globs jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(replace(regexp_replace(glob, '([\\%_])', '\\\1', 'g'), '*', '%')), '{}') FROM jsonb_array_elements_text(globs) glob
+    SELECT coalesce(array_agg(replace(regexp_replace(glob, E'([\\\\%_])', E'\\\\\\1', 'g'), '*', '%')), '{}') FROM jsonb_array_elements_text(globs) glob
 $$;
 COMMENT ON FUNCTION raxx_detect.like_patterns(jsonb) IS 'Globs such as *:admin as patterns for LIKE: * is any text, everything else itself.';
 
