@@ -14,9 +14,9 @@ BEGIN
             DETAIL = format('The mode is %s.', coalesce(quote_literal(left(mode, 100)), 'NULL')),
             HINT = 'Modes are sealer (rows are sealed after the commit) and commit (in the transaction that inserts them).';
     END IF;
-    IF (SELECT c.relkind NOT IN ('r', 'p') OR c.relpersistence = 't' FROM pg_class c WHERE c.oid = relation) THEN
+    IF (SELECT c.relkind NOT IN ('r', 'p') FROM pg_class c WHERE c.oid = relation) THEN
         RAISE EXCEPTION USING ERRCODE = 'wrong_object_type', MESSAGE = format('%s cannot have a hash chain', relation),
-            DETAIL = 'It is not a table or a partitioned table, or it is a temporary one.', HINT = 'Attach the chain to the table in which the rows are.';
+            DETAIL = 'It is not a table or a partitioned table.', HINT = 'Attach the chain to the table in which the rows are.';
     END IF;
     SELECT c.* INTO chain FROM raxx_detect.chains c WHERE c.relation = relation AND c.detached_at IS NULL;
     IF FOUND THEN

@@ -1,7 +1,7 @@
 // The canonical form of an enum's value: its label. The OID that is stored does not survive a restore.
 //
-// Looking a label up in the catalog cache costs more than all else of a row's form, so the last ones met are kept,
-// each in the one place that its OID may have.
+// Looking a label up in the catalog cache costs more than all else of a row's form, so the last ones met are kept
+// until one changes, each in the one place that its OID may have.
 #include "pg/canonical_parts.h"
 
 extern "C" {
@@ -12,6 +12,17 @@ namespace raxx {
 namespace {
 
 constexpr uint32 kPlaces = 32;
+
+uint64 changes = 0;  // of labels, in any type, that this backend has heard of
+
+void count_change(Datum /*unused*/, int /*cache*/, uint32 /*hash*/) { ++changes; }
+
+void listen_for_changes() {
+    static bool listening = false;
+    if (listening) return;
+    CacheRegisterSyscacheCallback(ENUMOID, count_change, static_cast<Datum>(0));
+    listening = true;
+}
 
 struct Label {
     Oid value;  // InvalidOid: none is here
@@ -37,14 +48,20 @@ void look_up(Label* label, Oid value) {
 }  // namespace
 
 struct EnumLabels {
+    uint64 changes;  // when they were looked up
     Label places[kPlaces];
 };
 
 EnumLabels* make_enum_labels(MemoryContext memory) {
+    listen_for_changes();
     return static_cast<EnumLabels*>(MemoryContextAllocZero(memory, sizeof(EnumLabels)));
 }
 
 void append_enum_label(CanonicalBuffer* buffer, EnumLabels* labels, Oid value) {
+    if (labels->changes != changes) {
+        memset(labels, 0, sizeof *labels);
+        labels->changes = changes;
+    }
     Label* label = &labels->places[(value / 2) % kPlaces];  // labels made with their type have even OIDs
     if (label->value != value) look_up(label, value);
     append_utf8(buffer, label->text, label->size);

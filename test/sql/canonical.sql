@@ -131,6 +131,17 @@ CREATE TABLE felt AS SELECT (enum_range(NULL::mood))[1 + n % 2] AS mood FROM gen
 SELECT DISTINCT raxx_detect.canonical_row(mood) = text_form(mood::text) FROM felt;
 ALTER TYPE mood RENAME VALUE 'ok' TO 'fine';
 SELECT DISTINCT raxx_detect.canonical_row(mood) = text_form(mood::text), mood FROM felt ORDER BY mood;
+DO $$
+DECLARE
+    forms bytea[];
+    feeling mood := 'fine';
+BEGIN
+    FOR i IN 1..2 LOOP
+        forms[i] := raxx_detect.canonical_row(feeling);
+        IF i = 1 THEN ALTER TYPE mood RENAME VALUE 'fine' TO 'well'; END IF;
+    END LOOP;
+    ASSERT forms = ARRAY[text_form('fine'), text_form('well')], forms::text;
+END $$;
 CREATE TYPE many AS ENUM ();
 DO $$ BEGIN
     FOR n IN 1..100 LOOP EXECUTE format('ALTER TYPE many ADD VALUE %L', 'value ' || n); END LOOP;

@@ -98,7 +98,8 @@ TEST(ChainReading, MacsAreAsTheFormatSays) {
 // Nobody may change this: chains that are sealed would all break. Computed with Python's hmac and hashlib.
 TEST(ChainReading, GoldenMac) {
     const Reading reading = read(kThreeEpochs);
-    EXPECT_EQ(to_hex(mac_of(reading, EntryKind::row, 2, Octets(kMacSize, 0xab), octets("body"))), "be1cc000186e8633a713ccbe4be1c3e2db32ac2edebe0ce7ff37c605ceccde1e");
+    EXPECT_EQ(to_hex(mac_of(reading, EntryKind::row, 2, Octets(kMacSize, 0xab), octets("body"))),
+              "be1cc000186e8633a713ccbe4be1c3e2db32ac2edebe0ce7ff37c605ceccde1e");
 }
 
 TEST(ChainReading, EpochsAndColumns) {
