@@ -213,8 +213,8 @@ TEST(ChainReading, RefusesWhatIsNotAsItShouldBe) {
     }
     EXPECT_EQ(refusal(chain(R"([{"from": 0, "key": "k 1", "columns": []}])")),
               "The key of epoch 1 is not a key id.");
-    EXPECT_EQ(refusal(chain(R"([{"from": 0, "key": "", "columns": []}])")),
-              "The key of epoch 1 is empty or longer than 255 bytes.");
+    EXPECT_EQ(refusal(chain(R"([{"from": 0, "key": null, "columns": []}])")),
+              "The key of epoch 1 is not a string.");
     EXPECT_EQ(refusal(chain(R"([{"from": 0, "key": "k1", "columns": [], "from": 0}])")),
               "An object has the same key twice.");
     EXPECT_EQ(refusal(column(R"("name": "a", "kind": "text")")), "Column 1 of epoch 1 has no \"at\".");
