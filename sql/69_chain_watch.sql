@@ -256,7 +256,9 @@ DECLARE
     chain raxx_detect.chains := raxx_detect.attached_chain(binding.relation);
     head raxx_detect.chain_heads;
 BEGIN
-    IF chain.chain_id IS NULL OR raxx_detect.structural_break(chain) IS NOT NULL OR raxx_detect.has_unsealed(chain.relation) THEN
+    IF chain.chain_id IS NULL OR raxx_detect.is_unreadable(chain) THEN
+        RETURN '-infinity';
+    ELSIF raxx_detect.has_unsealed(chain.relation) THEN
         RETURN '-infinity';
     END IF;
     SELECT h.* INTO head FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
@@ -311,7 +313,7 @@ DECLARE
     last bigint;
     report raxx_detect.chain_report;
 BEGIN
-    IF chain.chain_id IS NULL OR raxx_detect.structural_break(chain) IS NOT NULL THEN
+    IF chain.chain_id IS NULL OR raxx_detect.is_unreadable(chain) THEN
         RETURN 'undetermined';
     END IF;
     -- From the row before the silence to the one after it, or to the last entry.
