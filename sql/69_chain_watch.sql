@@ -243,7 +243,7 @@ BEGIN
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to) VALUES (rule.rule_id, binding.source, least(as_of, now()), least(as_of, now()))
     ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to, quiet = 'empty';
     result.covered := range_merge(coalesce(result.covered, 'empty'), tstzrange(as_of, as_of, '[]'));
-    IF result.outcome = 'ok' THEN
+    IF result.outcome = 'ok' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = binding.relation) THEN
         PERFORM raxx_detect.note_quiet(rule, binding, as_of);
     END IF;
 END $$;
