@@ -121,7 +121,7 @@ CREATE FUNCTION raxx_detect.chain_trust(chain raxx_detect.chains) RETURNS raxx_d
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     result raxx_detect.chain_trust;
-    epochs jsonb := '[{"from": 0, "key": "", "columns": []}]';
+    epochs jsonb := '[{"from": 0, "key": null, "columns": []}]';
     lost boolean := false;
     r raxx_detect.chain_records;
     holds boolean;
@@ -144,7 +144,7 @@ BEGIN
             epochs := raxx_detect.next_epoch(epochs, r.seq, sealed);
         ELSIF NOT lost AND r.kind IN ('genesis', 'manifest', 'key') THEN
             lost := true;  -- what comes after is nobody's word
-            epochs := epochs || jsonb_build_object('from', r.seq + 1, 'key', '', 'columns', '[]'::jsonb);
+            epochs := epochs || jsonb_build_object('from', r.seq + 1, 'key', NULL, 'columns', '[]'::jsonb);
         END IF;
     END LOOP;
     IF NOT EXISTS (SELECT FROM unnest(result.records) e WHERE e.seq = 0 AND e.called = 'record genesis') THEN
