@@ -308,7 +308,7 @@ BEGIN
                                        WHERE d.datname = current_database()) AS trusted
                             FROM pg_roles r WHERE r.oid = c.relowner) t
         WHERE c.relname::text = source AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'raxx_detect');
+          AND n.nspname NOT LIKE E'pg\\_%' AND n.nspname NOT IN ('information_schema', 'raxx_detect');
         relation := candidates[1];
         IF cardinality(candidates) > 1 THEN
             relation := NULL;

@@ -320,10 +320,11 @@ VALUES
      true, 0, 'security-agent', '{P3}', 'dormant',
      -- telemetry
      'Sources customer_audit_events and console_audit_events, with their chain columns. Writers: the audit writers '
-     'write the rows; the chain is written by the sealer, by a trigger, or by the application.',
+     'write the rows; the chain is written by the sealer, which is part of this rule''s run, by a trigger at the commit, or by the application.',
      -- how
-     'Verifies the HMAC of each row, the link to the row before and the sequence numbers, from the last verified '
-     'checkpoint on. There is no baseline and no tolerance: nothing legitimate breaks the chain. A finding names the '
+     'Seals the rows that have been committed since the last run, and verifies the HMAC of each, the link to the row before and the '
+     'sequence numbers; then a slice of the whole chain, all of it within full_pass. When a checkpoint is due, the chain is held '
+     'against all that were made before, in the database and outside it. There is no baseline and no tolerance: nothing legitimate breaks the chain. A finding names the '
      'kind of break, the row, and how far the chain is intact. Where the chain cannot be judged (no key, sealer '
      'behind) the result is indeterminate, which is neither a break nor an all-clear.',
      -- thresholds

@@ -71,7 +71,7 @@ COMMENT ON TYPE raxx_detect.candidate IS 'A would-be finding, as an evaluator re
 CREATE FUNCTION raxx_detect.bounded_entity(entity text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN length(entity) <= 200 THEN entity
-                ELSE left(entity, 200) || '... sha256:' || encode(sha256(decode(replace(entity, '\', '\\'), 'escape')), 'hex') END
+                ELSE left(entity, 200) || '... sha256:' || encode(sha256(decode(replace(entity, E'\\', E'\\\\'), 'escape')), 'hex') END
 $$;
 COMMENT ON FUNCTION raxx_detect.bounded_entity(text) IS 'The entity as a finding names it: up to 200 characters as they are, more of them cut and told apart by a SHA-256 of the whole.';
 
@@ -94,7 +94,7 @@ COMMENT ON FUNCTION raxx_detect.in_words(interval) IS 'An interval as a sentence
 CREATE FUNCTION raxx_detect.continued(c raxx_detect.candidate, old raxx_detect.detection_findings) RETURNS raxx_detect.candidate
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    reason CONSTANT text := ' \((?:threshold|limit) [^()]*\)$|; it was the shape of [^;]*$';  -- what a summary says of the limit and its history
+    reason CONSTANT text := E' \\((?:threshold|limit) [^()]*\\)$|; it was the shape of [^;]*$';  -- what a summary says of the limit and its history
     told_by_old boolean;
 BEGIN
     c.episode := tstzrange(least(lower(old.episode), lower(c.episode)), upper(c.episode));

@@ -53,7 +53,7 @@ COMMENT ON FUNCTION raxx_detect.window_up_to(timestamptz, interval) IS
 
 CREATE FUNCTION raxx_detect.like_patterns(globs jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(replace(regexp_replace(glob, '([\\%_])', '\\\1', 'g'), '*', '%')), '{}') FROM jsonb_array_elements_text(globs) glob
+    SELECT coalesce(array_agg(replace(regexp_replace(glob, E'([\\\\%_])', E'\\\\\\1', 'g'), '*', '%')), '{}') FROM jsonb_array_elements_text(globs) glob
 $$;
 COMMENT ON FUNCTION raxx_detect.like_patterns(jsonb) IS 'Globs such as *:admin as patterns for LIKE: * is any text, everything else itself.';
 
@@ -76,10 +76,8 @@ COMMENT ON FUNCTION raxx_detect.has_rows(regclass, name, timestamptz, timestampt
 'Whether the relation has a row whose event_time is in (from_time, to_time]; an infinite bound is none. Through a plan that is kept for the session. Raises 22004 for NULL, 22023 if from_time is after to_time, 42P01, 42703, 42804 or 42501 for what cannot be read.';
 
 CREATE FUNCTION raxx_detect.time_column(binding raxx_detect.source_bindings) RETURNS name
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
-END $$;
+LANGUAGE sql IMMUTABLE
+RETURN coalesce(binding.columns ->> 'event_time', binding.columns ->> 'sample_time');
 COMMENT ON FUNCTION raxx_detect.time_column(raxx_detect.source_bindings) IS 'The column that says when a row happened.';
 
 CREATE FUNCTION raxx_detect.last_event(binding raxx_detect.source_bindings, as_of timestamptz) RETURNS timestamptz

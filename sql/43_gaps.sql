@@ -107,6 +107,9 @@ BEGIN
             result.summary := result.summary || format('; %s %s active meanwhile', active, CASE active WHEN 1 THEN 'operator was' ELSE 'operators were' END);
         END IF;
     END IF;
+    -- Checkpoints are made also while nothing is written: whether the sealer was there, and what it saw was quiet.
+    result.evidence := result.evidence || jsonb_build_object('checkpoints', (
+        SELECT count(*) FROM raxx_detect.chain_checkpoints k WHERE k.chain_id = (raxx_detect.attached_chain(binding.relation)).chain_id AND k.made_at <@ measured));
     -- Whether the hash chain holds across the gap tells a pause from a deletion.
     result.verdict := raxx_detect.chain_verdict(binding, gap);
     IF result.verdict = 'adversarial' THEN

@@ -376,7 +376,7 @@ BEGIN
         SELECT b.number::int, b.low, b.high,
                CASE WHEN b.high IS NULL THEN b.low WHEN b.low = 0 THEN b.high / 2 ELSE sqrt(b.low) * sqrt(b.high) END
         FROM (SELECT m.number, m.limits[1]::float8 AS low, nullif(m.limits[2], '...')::float8 AS high
-              FROM regexp_matches(labels, '([0-9]+\.?[0-9]*) - ([0-9]+\.?[0-9]*|\.\.\.)', 'g') WITH ORDINALITY m(limits, number)) b;
+              FROM regexp_matches(labels, E'([0-9]+\\.?[0-9]*) - ([0-9]+\\.?[0-9]*|\\.\\.\\.)', 'g') WITH ORDINALITY m(limits, number)) b;
 END $$;
 COMMENT ON FUNCTION raxx_detect.monitor_bins() IS
 'The bins of pg_stat_monitor''s histogram of response times, in milliseconds, as its get_histogram_timings() writes them; none where it is not created. middle_ms stands for a bin: the geometric mean of its limits, since the bins are logarithmic; half its upper limit for one that begins at zero; its lower limit for the last one, which has no upper one (upper_ms is NULL).';

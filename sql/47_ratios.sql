@@ -241,7 +241,7 @@ BEGIN
                           WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.entity = binding.source
                             AND f.episode @> exact_from AND lower(x.episode) <= exact_from AND NOT f.evidence ? 'refuted_at') AS resumes
              FROM raxx_detect.episodes('velocity', binding.relation, binding.columns ->> 'event_time', value_column, NULL, value_column,
-                ARRAY[regexp_replace(rule.params ->> 'failure', '([\\%_])', '\\\1', 'g')], NULL, window_length, least(floor, threshold),
+                ARRAY[regexp_replace(rule.params ->> 'failure', E'([\\\\%_])', E'\\\\\\1', 'g')], NULL, window_length, least(floor, threshold),
                 raxx_detect.before(exact_from, window_length), as_of) x LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;  -- settled by an earlier run
         judged := raxx_detect.judge_failures(rule, binding, e.episode, exact_from, as_of, e.resumes);

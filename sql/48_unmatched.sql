@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     FROM unnest(parts) WITH ORDINALITY p(part, position)
 $$;
 COMMENT ON FUNCTION raxx_detect.joined(text[]) IS
-'Parts joined by / to one entity, which different parts never share: a / or \ within a part gets a \ before it, and a part that is NULL is \N.';
+E'Parts joined by / to one entity, which different parts never share: a / or \\ within a part gets a \\ before it, and a part that is NULL is \\N.';
 
 CREATE FUNCTION raxx_detect.matched_parts(rule raxx_detect.rules, binding raxx_detect.source_bindings, alias text, OUT entity text, OUT complete text)
 RETURNS record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -279,7 +279,8 @@ BEGIN
         PERFORM raxx_detect.match_columns(binding.source, binding.relation, binding.columns);  -- says best what may not be read
     END IF;
     PERFORM raxx_detect.know_baseline_start(rule, binding);
-    upto := known.looked_to;
+    -- Who has looked, but could settle nothing at all (it saw the past), has judged old days by few baselines: they are judged now.
+    upto := CASE WHEN settled > '-infinity' OR settles_to = '-infinity' THEN known.looked_to END;
     LOOP
         upto := raxx_detect.slice_end(rule, binding, upto, as_of);
         result := raxx_detect.judge_slice(rule, binding, upto, settles_to, result, settled_before);
@@ -337,10 +338,8 @@ COMMENT ON FUNCTION raxx_detect.is_for_the_caller(text) IS
 'Whether an error with this SQLSTATE is the caller''s, who has to begin a new transaction, and not a rule''s outcome: a serialization failure, where all other rules would be judged in the same old snapshot. (What a foreign table says of its own server under read committed is an outcome.)';
 
 CREATE FUNCTION raxx_detect.judged_sources(rule raxx_detect.rules) RETURNS text[]
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN CASE rule.method WHEN 'unmatched' THEN rule.sources[1:1] ELSE rule.sources END;
-END $$;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE rule.method WHEN 'unmatched' THEN rule.sources[1:1] ELSE rule.sources END;
 COMMENT ON FUNCTION raxx_detect.judged_sources(raxx_detect.rules) IS
 'The sources whose rows a rule judges. Method unmatched judges its first alone: no record of a change at all is a verdict on the changes, not a trouble of the records.';
 
@@ -473,10 +472,12 @@ BEGIN
     PERFORM raxx_detect.check_as_of(as_of);
     PERFORM raxx_detect.sweep_when_due(as_of);
     quiet := raxx_detect.quiet_rules(as_of);
-    FOR r IN SELECT x AS rule, x.rule_id, (SELECT min(c.settled) FROM raxx_detect.coverage c WHERE c.rule_id = x.rule_id) AS settled
+    FOR r IN SELECT x.rule_id, x.rule_id = ANY (quiet) AS is_quiet,
+                    CASE WHEN x.rule_id = ANY (quiet) THEN raxx_detect.quiet_run(x,
+                        (SELECT min(c.settled) FROM raxx_detect.coverage c WHERE c.rule_id = x.rule_id), as_of) END AS quiet_run
              FROM raxx_detect.rules x ORDER BY x.number NULLS LAST, x.rule_id LOOP
-        IF r.rule_id = ANY (quiet) THEN
-            RETURN NEXT raxx_detect.quiet_run(r.rule, r.settled, as_of);
+        IF r.is_quiet THEN
+            RETURN NEXT r.quiet_run;
         ELSE
             RETURN NEXT raxx_detect.run_rule(r.rule_id, as_of);
         END IF;

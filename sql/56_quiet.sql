@@ -121,39 +121,48 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.note_quiet(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS 'Notes until when, and under which conditions, a source that has just been judged up to as_of need not be judged again.';
 
-CREATE FUNCTION raxx_detect.is_quiet(c raxx_detect.coverage, binding raxx_detect.source_bindings, configuration text, as_of timestamptz)
-RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_variable
-DECLARE
-    event_time name := raxx_detect.time_column(binding);
-BEGIN
-    IF NOT (c.quiet @> as_of AND c.looked_to <= as_of) THEN
-        RETURN false;
-    END IF;
-    -- The last row that was seen must still be there, or what was found may not hold: rows went.
-    RETURN coalesce(c.judged_with = configuration || ':' || raxx_detect.relation_shape(binding.relation)
-        AND (c.by_the_clock OR NOT raxx_detect.has_rows(binding.relation, event_time, c.settled, as_of))
-        AND raxx_detect.has_rows(binding.relation, event_time, c.last_event - interval '1 microsecond', c.last_event), false);
-EXCEPTION WHEN OTHERS THEN  -- the rule's run meets the same error, and says so
-    RETURN false;
-END $$;
-COMMENT ON FUNCTION raxx_detect.is_quiet(raxx_detect.coverage, raxx_detect.source_bindings, text, timestamptz) IS
-'Whether what was judged of a source still holds as of a time: nothing is due, nothing was changed or altered, the last row is the same, and none has come that is not settled. NULL coverage: no.';
-
 CREATE FUNCTION raxx_detect.quiet_rules(as_of timestamptz) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_variable
 DECLARE
     configuration text := raxx_detect.configuration();
+    judged record;
+    holds boolean;
+    quiet text[];
+    disturbed text[] := '{}';
 BEGIN
+    -- What was judged of a source holds if nothing is due, nothing was changed or altered, the last row that was seen is still
+    -- there (or rows went), and none has come that is not settled.
+    FOR judged IN
+        SELECT r.rule_id, b.relation, raxx_detect.time_column(b) AS event_time, c.settled, c.last_event, c.by_the_clock,
+               c.judged_with, c.quiet @> as_of AND c.looked_to <= as_of AS nothing_due
+        FROM raxx_detect.rules r
+        CROSS JOIN LATERAL unnest(raxx_detect.judged_sources(r)) j(source)
+        JOIN raxx_detect.source_bindings b ON b.source = j.source
+        LEFT JOIN raxx_detect.coverage c ON c.rule_id = r.rule_id AND c.source = b.source
+        WHERE r.state IN ('live', 'placeholder')
+    LOOP
+        CONTINUE WHEN judged.rule_id = ANY (disturbed);
+        holds := false;
+        IF judged.nothing_due THEN
+            BEGIN
+                holds := judged.judged_with = configuration || ':' || raxx_detect.relation_shape(judged.relation)
+                    AND (judged.by_the_clock OR NOT raxx_detect.has_rows(judged.relation, judged.event_time, judged.settled, as_of))
+                    AND raxx_detect.has_rows(judged.relation, judged.event_time, judged.last_event - interval '1 microsecond', judged.last_event);
+            EXCEPTION WHEN OTHERS THEN  -- the rule's run meets the same error, and says so
+                holds := false;
+            END;
+        END IF;
+        IF holds THEN
+            quiet := quiet || judged.rule_id;
+        ELSE
+            disturbed := disturbed || judged.rule_id;
+        END IF;
+    END LOOP;
     RETURN ARRAY(
         SELECT r.rule_id FROM raxx_detect.rules r CROSS JOIN raxx_detect.heartbeat h
         WHERE CASE
-            WHEN r.state IN ('live', 'placeholder') THEN
-                (SELECT bool_and(c.rule_id IS NOT NULL AND raxx_detect.is_quiet(c, b, configuration, as_of))
-                 FROM unnest(raxx_detect.judged_sources(r)) j(source)
-                 JOIN raxx_detect.source_bindings b ON b.source = j.source
-                 LEFT JOIN raxx_detect.coverage c ON c.rule_id = r.rule_id AND c.source = b.source)
+            WHEN r.state IN ('live', 'placeholder') THEN r.rule_id = ANY (quiet) AND r.rule_id <> ALL (disturbed)
             -- What waits for somebody to do something, until somebody has.
             WHEN h.configuration = configuration THEN r.state IN ('disabled', 'retired')
                 OR CASE r.method
@@ -168,14 +177,11 @@ COMMENT ON FUNCTION raxx_detect.quiet_rules(timestamptz) IS
 'The rules that have nothing to judge up to as_of: what was found cannot have changed by itself, and no row has come that is not settled.';
 
 CREATE FUNCTION raxx_detect.quiet_run(rule raxx_detect.rules, settled timestamptz, as_of timestamptz) RETURNS raxx_detect.rule_run
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF rule.state IN ('live', 'placeholder') THEN
-        RETURN (rule.rule_id, rule.state, 'ok', 0, 0, 0, tstzrange(settled, as_of, '(]'), interval '0', NULL)::raxx_detect.rule_run;
-    END IF;
-    RETURN (rule.rule_id, rule.state, CASE rule.state WHEN 'dormant' THEN 'dormant' ELSE 'skipped' END, 0, 0, 0, NULL, interval '0',
-        rule.state_reason)::raxx_detect.rule_run;
-END $$;
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN rule.state IN ('live', 'placeholder')
+    THEN (rule.rule_id, rule.state, 'ok', 0, 0, 0, tstzrange(settled, as_of, '(]'), interval '0', NULL)::raxx_detect.rule_run
+    ELSE (rule.rule_id, rule.state, CASE rule.state WHEN 'dormant' THEN 'dormant' ELSE 'skipped' END, 0, 0, 0, NULL, interval '0',
+        rule.state_reason)::raxx_detect.rule_run END;
 COMMENT ON FUNCTION raxx_detect.quiet_run(raxx_detect.rules, timestamptz, timestamptz) IS
 'What a run says of a rule that has nothing to judge, and was settled so far.';
 

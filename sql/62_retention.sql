@@ -74,7 +74,7 @@ BEGIN
     END IF;
     -- An error that goes on, in other words. Other numbers alone (a time, an address, a row) are no news; other words are, unless
     -- they change all the time.
-    RETURN regexp_replace(last.detail, '\d+', '0', 'g') <> regexp_replace(result.detail, '\d+', '0', 'g')
+    RETURN regexp_replace(last.detail, '[0-9]+', '0', 'g') <> regexp_replace(result.detail, '[0-9]+', '0', 'g')
            AND NOT EXISTS (SELECT FROM (SELECT r.started_at FROM raxx_detect.rule_runs r WHERE r.rule_id = result.rule_id
                                         ORDER BY r.run_id DESC OFFSET 99 LIMIT 1) hundredth
                            WHERE hundredth.started_at > now() - interval '1 day');

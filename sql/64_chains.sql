@@ -198,7 +198,7 @@ BEGIN
             END IF;
         END LOOP;
         -- Without a key nothing of the epoch is verified but its links.
-        resolved := resolved || jsonb_build_object('from', epochs -> i -> 'from', 'key', CASE WHEN complete THEN epochs -> i ->> 'key' ELSE '' END,
+        resolved := resolved || jsonb_build_object('from', epochs -> i -> 'from', 'key', CASE WHEN complete THEN epochs -> i ->> 'key' END,
                                                    'columns', CASE WHEN complete THEN columns ELSE '[]' END);
     END LOOP;
     result.reading := jsonb_build_object('chain', chain.chain_id, 'epochs', resolved)::text;

@@ -124,13 +124,14 @@ COMMENT ON FUNCTION raxx_detect.chain_seals(raxx_detect.chain_plan, raxx_detect.
 
 CREATE FUNCTION raxx_detect.write_seals(plan raxx_detect.chain_plan, seals raxx_detect.chain_seal[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_material = off AS $$
 DECLARE
     written bigint;
 BEGIN
+    -- By their places, and in no other way: the rows are locked, so that they are where they were.
     EXECUTE format(
         'UPDATE %s t SET raxx_seq = s.seq, raxx_prev = s.prev, raxx_mac = s.mac FROM unnest($1) s
-         WHERE t.ctid = s.row_id AND t.tableoid = s.relation AND t.raxx_seq IS NULL', plan.relation)
+         WHERE t.ctid = s.row_id AND t.tableoid = s.relation', plan.relation)
     USING seals;
     GET DIAGNOSTICS written = ROW_COUNT;
     IF written <> cardinality(seals) THEN
@@ -158,8 +159,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'at_most must be between 1 and 1000000',
             DETAIL = format('It is %s.', coalesce(at_most::text, 'NULL')), HINT = 'The rest is sealed by further calls, or by raxx_detect.chain_seal_backlog.';
     END IF;
-    -- A lock like a writer's, held to the end: the columns stay what they are.
-    EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', relation);
+    -- Held to the end: the columns stay what they are.
+    EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
     manifest := raxx_detect.manifest_due(chain);
     IF manifest IS NOT NULL THEN
         PERFORM raxx_detect.write_chain_record(chain, manifest);

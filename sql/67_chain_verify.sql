@@ -121,7 +121,7 @@ CREATE FUNCTION raxx_detect.chain_trust(chain raxx_detect.chains) RETURNS raxx_d
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     result raxx_detect.chain_trust;
-    epochs jsonb := '[{"from": 0, "key": "", "columns": []}]';
+    epochs jsonb := '[{"from": 0, "key": null, "columns": []}]';
     lost boolean := false;
     r raxx_detect.chain_records;
     holds boolean;
@@ -144,7 +144,7 @@ BEGIN
             epochs := raxx_detect.next_epoch(epochs, r.seq, sealed);
         ELSIF NOT lost AND r.kind IN ('genesis', 'manifest', 'key') THEN
             lost := true;  -- what comes after is nobody's word
-            epochs := epochs || jsonb_build_object('from', r.seq + 1, 'key', '', 'columns', '[]'::jsonb);
+            epochs := epochs || jsonb_build_object('from', r.seq + 1, 'key', NULL, 'columns', '[]'::jsonb);
         END IF;
     END LOOP;
     IF NOT EXISTS (SELECT FROM unnest(result.records) e WHERE e.seq = 0 AND e.called = 'record genesis') THEN
@@ -220,13 +220,20 @@ $$;
 COMMENT ON FUNCTION raxx_detect.chain_diagnosis(raxx_detect.chain_trust, bigint, bigint, bytea, bytea, bigint) IS
 'What is wrong with the entries of a range, which are read in order: neighbours with the same fault are one break. before: the MAC of the entry before the range, last: that of its last entry, where they are known.';
 
+CREATE FUNCTION raxx_detect.key_at(trust raxx_detect.chain_trust, seq bigint) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT e ->> 'key' FROM jsonb_array_elements((trust.plan).reading::jsonb -> 'epochs') e WHERE (e ->> 'from')::bigint <= seq ORDER BY (e ->> 'from')::bigint DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION raxx_detect.key_at(raxx_detect.chain_trust, bigint) IS 'The key of the epoch of an entry.';
+
 CREATE FUNCTION raxx_detect.other_key(trust raxx_detect.chain_trust, b raxx_detect.chain_break) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     plan raxx_detect.chain_plan := trust.plan;
     key text;
 BEGIN
-    FOR key IN SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain' LOOP
+    FOR key IN SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain'
+               EXCEPT SELECT raxx_detect.key_at(trust, b.seq_from) LOOP
         plan.reading := jsonb_set((trust.plan).reading::jsonb, '{epochs}', (
             SELECT jsonb_agg(e || jsonb_build_object('key', key)) FROM jsonb_array_elements((trust.plan).reading::jsonb -> 'epochs') e))::text;
         IF EXISTS (SELECT FROM raxx_detect.chain_rows(plan, b.seq_from, b.seq_from) e WHERE e.holds) THEN

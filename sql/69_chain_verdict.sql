@@ -72,7 +72,7 @@ CREATE FUNCTION raxx_detect.missing_keys(trust raxx_detect.chain_trust) RETURNS 
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT ('indeterminate', min((e ->> 'from')::bigint), NULL, format('there is no key %s', string_agg(DISTINCT e ->> 'key', ', ')))::raxx_detect.chain_break
     FROM jsonb_array_elements((trust.plan).reading::jsonb -> 'epochs') e
-    WHERE e ->> 'key' <> '' AND e ->> 'key' NOT IN (SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain')
+    WHERE e ->> 'key' IS NOT NULL AND e ->> 'key' NOT IN (SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain')
     HAVING count(*) > 0
 $$;
 COMMENT ON FUNCTION raxx_detect.missing_keys(raxx_detect.chain_trust) IS 'The keys of a chain that the ring does not have, as an indeterminate break; NULL: it has all.';

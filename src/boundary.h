@@ -241,8 +241,7 @@ void email_pattern(Bytes email, EmailPattern* result) noexcept;
 unsigned char* secret_alloc(size_t size) noexcept;
 void secret_free(void* data) noexcept;
 
-// ---- the keys of a hash chain (key_ring.h)
-// -----------------------------------------------------------------------
+// ---- the keys of a hash chain (key_ring.h) --------------------------------------------------------------------
 
 constexpr uint32_t kMacSize = 32;
 constexpr uint32_t kChainIdSize = 16;
@@ -260,8 +259,7 @@ void key_ring_free(KeyRing* ring) noexcept;                   // wipes
 uint32_t key_ring_size(const KeyRing* ring) noexcept;
 KeyName key_ring_name(const KeyRing* ring, uint32_t at) noexcept;  // in the order of the text
 
-// ---- a chain as it is to be read (chain_reading.h)
-// -----------------------------------------------------------------
+// ---- a chain as it is to be read (chain_reading.h) ------------------------------------------------------------
 
 enum class EntryKind : uint8_t { row = 1, record = 2 };
 
@@ -275,8 +273,8 @@ struct EpochColumns {
 class ChainReading;
 // Derives the key of each epoch; the ring may go before the reading does. A ring of nullptr has no key. The text is
 // JSON: {"chain": UUID, "epochs": [{"from": 0, "key": ID, "columns": [{"name": .., "kind": .., "at": 0}, ..]}, ..]}
-ChainReading* chain_reading_create(const KeyRing* ring, Bytes json,
-                                   Error* error) noexcept;            // nullptr: see the error
+// A key of null is one that no ring has. nullptr: see the error.
+ChainReading* chain_reading_create(const KeyRing* ring, Bytes json, Error* error) noexcept;
 void chain_reading_free(ChainReading* reading) noexcept;              // wipes
 uint32_t chain_reading_epochs(const ChainReading* reading) noexcept;  // at least 1
 EpochColumns chain_reading_columns(const ChainReading* reading, uint32_t epoch) noexcept;
@@ -295,8 +293,7 @@ Status chain_mac_holds(const ChainReading* reading, EntryKind kind, int64_t seq,
 // What MACs are computed with in this process, for people: "intel-ipsec-mb 1.3.0, AVX-512" or "OpenSSL 3.0.22".
 const char* mac_engine(Error* error) noexcept;  // nullptr: none gives known answers; see the error
 
-// ---- verifying a chain (chain_audit.h)
-// -------------------------------------------------------------------------------
+// ---- verifying a chain (chain_audit.h) -------------------------------------------------------------------------
 
 struct SeqRange {
     int64_t from;
@@ -329,8 +326,8 @@ struct ChainJudgement {
 
 // Entries come in any order; parts of them may be audited apart, with the same range and seed, and merged.
 class ChainAudit;
-// Without a reading (nullptr) it can verify nothing itself; otherwise the reading has to outlive it. nullptr: see
-// the error
+// Without a reading (nullptr) it can verify nothing itself; otherwise the reading has to outlive it.
+// nullptr: see the error.
 ChainAudit* chain_audit_create(const ChainReading* reading, SeqRange range, uint64_t seed, Error* error) noexcept;
 ChainAudit* chain_audit_from(Bytes serialized, Error* error) noexcept;
 void chain_audit_free(ChainAudit* audit) noexcept;
@@ -346,8 +343,7 @@ Status chain_audit_serialize(ChainAudit* audit, Bytes* result, Error* error) noe
 Status chain_audit_judge(ChainAudit* audit, const unsigned char* before, const unsigned char* last,
                          ChainJudgement* result, Error* error) noexcept;
 
-// ---- chains that applications write (declared_audit.h)
-// ---------------------------------------------------------------
+// ---- chains that applications write (declared_audit.h) --------------------------------------------------------
 
 // In the form in which MACs stand in the table: hexadecimal digits, Base64 or bytes. data is nullptr for NULL.
 struct DeclaredRow {
@@ -407,8 +403,7 @@ bool declared_audit_mac(const DeclaredAudit* audit, Bytes text, unsigned char ma
 // Whether values whose canonical form is of this kind have a text that applications hash.
 bool has_plain_form(const char* kind) noexcept;
 
-// ---- checkpoints (checkpoint.h)
-// --------------------------------------------------------------------------------------
+// ---- checkpoints (checkpoint.h) -------------------------------------------------------------------------------
 
 constexpr uint32_t kCheckpointLimit = 512;  // a checkpoint's line and a zero fit
 

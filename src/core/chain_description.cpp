@@ -71,6 +71,14 @@ const std::string& text_of(const json& value, const std::string& what) {
     return text;
 }
 
+// null: nobody's, which no ring has.
+std::string key_of(const json& value, const std::string& what) {
+    if (value.is_null()) return {};
+    const std::string& key = text_of(value, what);
+    if (!is_key_id(key)) refuse(what + " is not a key id.");
+    return key;
+}
+
 int64_t number_of(const json& value, int64_t greatest, const std::string& what) {
     if (!value.is_number_unsigned() || value.get<uint64_t>() > static_cast<uint64_t>(greatest))
         refuse(what + " is not a whole number from 0 to " + std::to_string(greatest) + ".");
@@ -118,9 +126,7 @@ ChainDescription parse_chain_description(std::string_view text) {
         const int64_t from = number_of(*fields[0], INT64_MAX, "\"from\" of " + what);
         if (epochs.empty() ? from != 0 : from <= epochs.back().from)
             refuse("Epochs ascend, from 0 on; e" + what.substr(1) + " does not.");
-        const std::string& key = text_of(*fields[1], "The key of " + what);
-        if (!is_key_id(key)) refuse("The key of " + what + " is not a key id.");
-        epochs.push_back({from, key, columns_of(*fields[2], what)});
+        epochs.push_back({from, key_of(*fields[1], "The key of " + what), columns_of(*fields[2], what)});
     }
     if (description.epochs.empty()) refuse("It has no epoch.");
     return description;

@@ -9,7 +9,7 @@
 namespace raxx {
 namespace {
 
-constexpr std::string_view kLabel{"raxx_detect chain 1", 20};  // with its zero
+constexpr char kLabel[] = "raxx_detect chain 1";  // its zero belongs to it
 
 Bytes bytes_of(std::string_view text) {
     return {reinterpret_cast<const unsigned char*>(text.data()), static_cast<uint32_t>(text.size())};
@@ -28,7 +28,11 @@ void derive(HmacKey* result, Bytes ring_key, const ChainDescription& description
     HmacKey key;
     unsigned char derived[kMacSize];
     set_hmac_key(&key, ring_key);
-    hmac(key, {bytes_of(kLabel), {description.chain, kChainIdSize}, bytes_of(counted_id), {manifest, kMacSize}},
+    hmac(key,
+         {bytes_of({kLabel, sizeof kLabel}),
+          {description.chain, kChainIdSize},
+          bytes_of(counted_id),
+          {manifest, kMacSize}},
          derived);
     set_hmac_key(result, {derived, kMacSize});
     wipe(&key, sizeof key);

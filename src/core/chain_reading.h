@@ -33,7 +33,7 @@ struct ChainDescription {
     unsigned char chain[kChainIdSize];
     std::vector<Epoch> epochs;
 };
-[[nodiscard]] ChainDescription parse_chain_description(std::string_view json);
+[[nodiscard]] ChainDescription parse_chain_description(std::string_view text);
 
 void manifest_digest(const std::vector<SealedColumn>& columns, unsigned char digest[kMacSize]);
 

@@ -16,7 +16,9 @@ namespace {
 
 class OpensslEngine : public MacEngine {
   public:
-    [[nodiscard]] std::string name() const override { return OpenSSL_version(OPENSSL_FULL_VERSION_STRING); }
+    [[nodiscard]] std::string name() const override {
+        return std::string("OpenSSL ") + OpenSSL_version(OPENSSL_FULL_VERSION_STRING);
+    }
     void run(std::span<const MacJob> jobs) override {
         for (const MacJob& job : jobs) hmac(*job.key, {{job.message, job.size}}, job.mac);
     }

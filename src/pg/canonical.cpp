@@ -199,9 +199,14 @@ void raise_no_canonical(Oid type) {
     pg_unreachable();
 }
 
-CanonicalBuffer canonical_buffer(size_t room) { return {static_cast<unsigned char*>(palloc(room)), 0, room}; }
+CanonicalBuffer canonical_buffer(size_t room) { return {static_cast<unsigned char*>(palloc(room)), 0, room, 0, false}; }
 
 void canonical_grow(CanonicalBuffer* buffer, size_t more) {
+    if (buffer->most != 0 && buffer->size + more > buffer->most) {
+        buffer->overflown = true;
+        buffer->size = 0;
+        if (more <= buffer->room) return;
+    }
     if (more > MaxAllocSize - buffer->size) {
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("canonical form of a row is too large"),
                         errdetail("It has %zu bytes and needs %zu more; the limit is 1 GB.", buffer->size, more),

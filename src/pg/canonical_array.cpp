@@ -45,7 +45,7 @@ void append_array(CanonicalBuffer* buffer, const ArrayElements& elements, ArrayT
     append_dimensions(buffer, array, count);
     const bits8* present = ARR_NULLBITMAP(array);
     const char* at = ARR_DATA_PTR(array);
-    for (int i = 0; i < count; ++i) {
+    for (int i = 0; i < count && !buffer->overflown; ++i) {
         CHECK_FOR_INTERRUPTS();
         if (present != nullptr && att_isnull(i, present)) {
             append_canonical(buffer, elements.canonical, static_cast<Datum>(0), true);

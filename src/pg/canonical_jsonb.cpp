@@ -125,7 +125,7 @@ void append_sorted_members(CanonicalBuffer* buffer, Children keys, uint32 count)
     }
     for (uint32 i = 0; i < count; ++i) members[i].key = text.data + members[i].key_begin;
     qsort(members, count, sizeof(Member), compare_members);
-    for (uint32 i = 0; i < count; ++i) {
+    for (uint32 i = 0; i < count && !buffer->overflown; ++i) {
         CHECK_FOR_INTERRUPTS();
         append_bytes(buffer, members[i].key, members[i].key_size);
         append_child(buffer, members[i].value);
@@ -147,7 +147,7 @@ void append_object(CanonicalBuffer* buffer, const Children& children, uint32 cou
 void append_elements(CanonicalBuffer* buffer, Children children, uint32 count) {
     append_tag(buffer, '[');
     append_int32(buffer, count);
-    for (uint32 i = 0; i < count; ++i) {
+    for (uint32 i = 0; i < count && !buffer->overflown; ++i) {
         CHECK_FOR_INTERRUPTS();
         append_child(buffer, next_child(&children));
     }

@@ -1,3 +1,4 @@
+// Reading a key ring, and what SQL may know of it. Nothing here copies what it read.
 #include "pg/chain_keys.h"
 
 #include "pg/bytes.h"
@@ -17,7 +18,7 @@ extern "C" {
 namespace raxx {
 namespace {
 
-constexpr size_t kMostKeyText = 1024 * 1024;
+constexpr size_t kMostKeyText = size_t{1} << 20;
 constexpr mode_t kGroupAndOthers = S_IRWXG | S_IRWXO;
 constexpr mode_t kGroupMayChange = S_IWGRP | S_IXGRP | S_IRWXO;
 
@@ -44,13 +45,16 @@ unsigned char* allocate_secret(size_t size) {
     return memory;
 }
 
-// As the server is with the private key of its certificate.
-void check_permissions(const struct stat& file) {
+void check_kind(const struct stat& file) {
     if (!S_ISREG(file.st_mode)) {
         ereport(ERROR,
                 (errcode(ERRCODE_CONFIG_FILE_ERROR), errmsg("raxx_detect.key_file does not name a regular file"),
                  errhint("Keys that a program gives are read by raxx_detect.key_command.")));
     }
+}
+
+// As the server is with the private key of its certificate.
+void check_permissions(const struct stat& file) {
     if (file.st_uid != geteuid() && file.st_uid != 0) {
         ereport(ERROR, (errcode(ERRCODE_CONFIG_FILE_ERROR),
                         errmsg("the key file must be owned by the server's user or by root"),
@@ -78,6 +82,7 @@ void check_permissions(const struct stat& file) {
 Bytes read_all(int file) {
     struct stat found = {};
     if (fstat(file, &found) != 0) raise_file_error("look at");
+    check_kind(found);
     check_permissions(found);
     if (found.st_size > static_cast<off_t>(kMostKeyText)) {
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the key file is too long"),
@@ -99,7 +104,7 @@ Bytes read_all(int file) {
 
 Bytes read_key_file() {
     // What is no regular file must not make anybody wait.
-    const int file = OpenTransientFile(key_file, O_RDONLY | O_NONBLOCK | O_NOCTTY | PG_BINARY);
+    const int file = OpenTransientFile(key_file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (file < 0) raise_file_error("open");
     const Bytes text = read_all(file);
     (void)CloseTransientFile(file);

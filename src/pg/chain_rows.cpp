@@ -8,6 +8,9 @@ namespace raxx {
 namespace {
 
 constexpr size_t kUsualBody = 1024;
+constexpr size_t kMostBody = size_t{64} << 20;
+// In place of a body that would be longer, so that no row can keep others from being sealed. No body begins like it.
+constexpr unsigned char kTooLong[] = {0xFF, 0xFF, 0xFF, 0xFE};
 
 void free_reading(void* reading) { chain_reading_free(static_cast<ChainReading*>(reading)); }
 
@@ -61,6 +64,7 @@ ChainRows* open_chain_rows(FunctionCallInfo fcinfo, const text* reading, int fir
     rows->first = first;
     rows->columns = argument_forms(fcinfo, first);
     rows->body = canonical_buffer(kUsualBody);
+    rows->body.most = kMostBody;
     rows->reading = open_chain_reading(reading);
     check_columns(rows, PG_NARGS() - first);
     return rows;
@@ -69,10 +73,12 @@ ChainRows* open_chain_rows(FunctionCallInfo fcinfo, const text* reading, int fir
 Bytes chain_row_body(ChainRows* rows, FunctionCallInfo fcinfo, int64 seq) {
     const EpochColumns columns = chain_reading_columns(rows->reading, chain_reading_epoch_of(rows->reading, seq));
     rows->body.size = 0;
-    for (uint32_t i = 0; i < columns.count; ++i) {
+    rows->body.overflown = false;
+    for (uint32_t i = 0; i < columns.count && !rows->body.overflown; ++i) {
         const NullableDatum& value = fcinfo->args[rows->first + static_cast<int>(columns.at[i])];
         append_canonical(&rows->body, rows->columns[columns.at[i]], value.value, value.isnull);
     }
+    if (rows->body.overflown) return {kTooLong, sizeof kTooLong};
     return {rows->body.data, static_cast<uint32_t>(rows->body.size)};
 }
 

@@ -1,3 +1,4 @@
+// What comes from outside, a line or a command's output, is taken for nothing until it is parsed.
 #include "pg/checkpoints.h"
 
 #include "pg/bytes.h"
@@ -24,13 +25,12 @@ bool is_set(const char* setting) { return setting != nullptr && setting[0] != '\
 
 void set_mac(Checkpoint* checkpoint, FunctionCallInfo fcinfo, int number) {
     require_argument(fcinfo, number, "mac");
-    const bytea* mac = PG_GETARG_BYTEA_PP(number);
-    if (VARSIZE_ANY_EXHDR(mac) != kMacSize) {
+    const Bytes mac = bytes_of_datum(PG_GETARG_DATUM(number));
+    if (mac.size != kMacSize) {
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("mac must have %u bytes", kMacSize),
-                        errdetail("It has %zu.", static_cast<size_t>(VARSIZE_ANY_EXHDR(mac))),
-                        errhint("Give the mac of the chain's entry seq.")));
+                        errdetail("It has %u.", mac.size), errhint("Give the mac of the chain's entry seq.")));
     }
-    memcpy(checkpoint->mac, VARDATA_ANY(mac), kMacSize);
+    memcpy(checkpoint->mac, mac.data, kMacSize);
 }
 
 void set_key_id(Checkpoint* checkpoint, FunctionCallInfo fcinfo, int number) {

@@ -1,3 +1,5 @@
+// A process group and two pipes. Whatever ends the wait, an error, a cancel or the end of this process, ends the
+// group.
 #include "pg/command.h"
 
 extern "C" {
@@ -133,29 +135,34 @@ void wait_for(Process* process, const Command& command, int fd, long nap) {
     CHECK_FOR_INTERRUPTS();
 }
 
+[[noreturn]] void raise_too_much(const Command& command) {
+    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("%s gave too much output", command.setting),
+                    errdetail("It may give %zu bytes.", command.most_output),
+                    errhint("Have it give what is asked for, and nothing else.")));
+    pg_unreachable();
+}
+
+[[noreturn]] void fail_to_read(const Command& command) {
+    ereport(ERROR, (errcode_for_file_access(), errmsg("could not read the output of %s: %m", command.setting)));
+    pg_unreachable();
+}
+
 size_t read_output(Process* process, const Command& command) {
     size_t size = 0;
     while (command.output != nullptr) {
-        // One byte more than may be tells whether there is more; it is read into the last place.
+        // When there is no room left, one byte more tells whether it ends there.
         unsigned char extra = 0;
-        unsigned char* to = size < command.most_output ? command.output + size : &extra;
-        const size_t room = size < command.most_output ? command.most_output - size : 1;
-        const ssize_t got = read(process->output[0], to, room);
-        extra = 0;
+        const bool full = size == command.most_output;
+        const ssize_t got = read(process->output[0], full ? &extra : command.output + size,
+                                 full ? sizeof extra : command.most_output - size);
         if (got == 0) break;
         if (got > 0) {
-            if (size == command.most_output) {
-                ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                                errmsg("%s gave too much output", command.setting),
-                                errdetail("It may give %zu bytes.", command.most_output),
-                                errhint("Have it give what is asked for, and nothing else.")));
-            }
+            if (full) raise_too_much(command);
             size += static_cast<size_t>(got);
         } else if (errno == EAGAIN) {
             wait_for(process, command, process->output[0], command.timeout_s * 1000L);
         } else if (errno != EINTR) {
-            ereport(ERROR,
-                    (errcode_for_file_access(), errmsg("could not read the output of %s: %m", command.setting)));
+            fail_to_read(command);
         }
     }
     return size;

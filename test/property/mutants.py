@@ -6,9 +6,12 @@ first, and at what. A mutant that none of the rounds notices is a failure, and s
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+
+import psycopg2
 
 # (what is broken, the function, the text, what it is replaced by). Where a mutant concerns but some rules, GROUPS says whose
 # streams to play.
@@ -24,10 +27,10 @@ MUTANTS = [
     ('bursts: not read from a window before', 'burst_candidates', 'raxx_detect.before(exact_from, window_length), as_of', 'exact_from, as_of'),
     ('bursts: read from half a window before', 'baseline_burst_candidates', 'raxx_detect.before(exact_from, window_length)',
      'raxx_detect.before(exact_from, window_length / 2)'),
-    ('settled without the lateness', 'judge_slice', 'binding.lateness + raxx_detect.hindsight(rule)', 'raxx_detect.hindsight(rule)'),
-    ('settled a microsecond too far', 'judge_slice', 'binding.lateness + raxx_detect.hindsight(rule)',
-     "binding.lateness + raxx_detect.hindsight(rule) - interval '1 microsecond'"),
-    ('settled without the hindsight', 'judge_slice', 'binding.lateness + raxx_detect.hindsight(rule)', 'binding.lateness'),
+    ('settled without the lateness', 'judge_slice', 'raxx_detect.settling_time(rule, binding)', 'raxx_detect.hindsight(rule)'),
+    ('settled a microsecond too far', 'judge_slice', 'raxx_detect.settling_time(rule, binding)',
+     "raxx_detect.settling_time(rule, binding) - interval '1 microsecond'"),
+    ('settled without the hindsight', 'judge_slice', 'raxx_detect.settling_time(rule, binding)', 'binding.lateness'),
     ('downtime of more than two hours is skipped', 'judge_slice', 'settled := greatest(known.settled, binding.judge_from);',
      "settled := greatest(known.settled, binding.judge_from, CASE WHEN known.settled IS NOT NULL THEN as_of - interval '2 hours' END);"),
     ('a finding that goes on forgets its peak', 'continued', 'told_by_old := ', 'told_by_old := false AND '),
@@ -49,8 +52,7 @@ MUTANTS = [
     ('rows later than the lateness are not judged', 'sweep_source', 'IF judge_from IS NOT NULL THEN', 'IF false THEN'),
     ('a silence is quiet', 'quiet_stretch', 'until := least(until, raxx_detect.silence_allowed_until(rule, binding, as_of));', ''),
     ('what fires is quiet', 'quiet_stretch', "f.condition <> 'cleared'", 'false'),
-    ('rows that are not settled are quiet', 'quiet_rules', 'NOT raxx_detect.has_rows(b.relation, raxx_detect.time_column(b), c.settled, as_of)',
-     'NOT raxx_detect.has_rows(b.relation, raxx_detect.time_column(b), c.looked_to, as_of)'),
+    ('rows that are not settled are quiet', 'quiet_rules', 'AS event_time, c.settled,', 'AS event_time, c.looked_to AS settled,'),
     ('verdicts of successive hours are not joined', 'join_verdicts', 'f.episode @> exact_from', 'false'),
 ]
 
@@ -67,10 +69,38 @@ BEGIN
 END $mutate$"""
 
 
+def applicable():
+    """Whether each mutant can be made at all, which takes no round; the number of those that cannot."""
+    name = f'raxx_property_{os.getpid()}'
+    admin = psycopg2.connect('')
+    admin.autocommit = True
+    admin.cursor().execute(f'CREATE DATABASE {name}')
+    missing = 0
+    try:
+        db = psycopg2.connect(dbname=name)
+        db.cursor().execute('SET client_min_messages = warning; CREATE EXTENSION raxx_detect CASCADE')
+        db.commit()
+        for number, (about, function, before, after) in enumerate(MUTANTS, 1):
+            try:
+                db.cursor().execute(MUTATION.format(function=function, before=before, after=after))
+                print(f'ok {number} - {about}: can be made')
+            except psycopg2.Error as error:
+                missing += 1
+                print(f'not ok {number} - {about}: cannot be made of {function}\n# {error.diag.message_primary}')
+            db.rollback()
+        db.close()
+    finally:
+        admin.cursor().execute(f'DROP DATABASE {name} WITH (FORCE)')
+    return missing
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--only', default='', help='mutants whose name contains this')
+    parser.add_argument('--applicable', action='store_true', help='only whether the texts that they replace are there')
     options, others = parser.parse_known_args()
+    if options.applicable:
+        return 1 if applicable() else 0
     unnoticed = 0
     for number, (name, function, before, after) in enumerate([m for m in MUTANTS if options.only in m[0]], 1):
         more = ['--overtaken'] if function == 'horizon' and 'open' in name else []

@@ -37,12 +37,12 @@ WHERE (pg_identify_object(m.catalog, m.objid, 0)).type <> 'sequence' AND obj_des
                   WHERE m.catalog = 'pg_type'::regclass AND t.oid = m.objid AND (t.typcategory = 'A' OR c.relkind <> 'c'))
 ORDER BY m.object COLLATE "C";
 
--- Every function of SQL or PL/pgSQL has its search_path pinned, so that nobody's schema can get in between. (A procedure
--- that commits cannot have it: it is written without a name that a search_path would find.)
+-- Every function of SQL or PL/pgSQL has its search_path pinned, or was parsed when it was created, so that nobody's schema
+-- can get in between. (A procedure that commits cannot have it pinned: it is written without a name that a search_path would find.)
 SELECT p.oid::regprocedure AS function, l.lanname, p.proconfig
 FROM pg_proc p
 JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace = 'raxx_detect'::regnamespace AND l.lanname NOT IN ('c', 'internal') AND p.prokind <> 'p'
+WHERE p.pronamespace = 'raxx_detect'::regnamespace AND l.lanname NOT IN ('c', 'internal') AND p.prosqlbody IS NULL AND p.prokind <> 'p'
   AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false);
 
 -- No function runs with other rights than its caller's.

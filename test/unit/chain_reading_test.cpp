@@ -98,7 +98,8 @@ TEST(ChainReading, MacsAreAsTheFormatSays) {
 // Nobody may change this: chains that are sealed would all break. Computed with Python's hmac and hashlib.
 TEST(ChainReading, GoldenMac) {
     const Reading reading = read(kThreeEpochs);
-    EXPECT_EQ(to_hex(mac_of(reading, EntryKind::row, 2, Octets(kMacSize, 0xab), octets("body"))), "be1cc000186e8633a713ccbe4be1c3e2db32ac2edebe0ce7ff37c605ceccde1e");
+    EXPECT_EQ(to_hex(mac_of(reading, EntryKind::row, 2, Octets(kMacSize, 0xab), octets("body"))),
+              "be1cc000186e8633a713ccbe4be1c3e2db32ac2edebe0ce7ff37c605ceccde1e");
 }
 
 TEST(ChainReading, EpochsAndColumns) {
@@ -129,9 +130,11 @@ TEST(ChainReading, WithoutAKeyNothingIsComputed) {
     EXPECT_EQ(chain_mac(reading.get(), EntryKind::row, -1, prev.data(), {}, mac.data(), &error), Status::failed);
     EXPECT_STREQ(error.sqlstate, "22023");
 
-    // A key of another kind is none, and a ring may be missing altogether.
-    const std::string other = chain(R"([{"from": 0, "key": "c1", "columns": []}])");
+    // A key of another kind is none, null is nobody's, and a ring may be missing altogether.
+    const std::string other =
+        chain(R"([{"from": 0, "key": "c1", "columns": []}, {"from": 1, "key": null, "columns": []}])");
     EXPECT_FALSE(chain_reading_has_key(read(other).get(), 0));
+    EXPECT_FALSE(chain_reading_has_key(read(other).get(), 1));
     Reading bare(chain_reading_create(nullptr, bytes_of(kThreeEpochs), &error));
     ASSERT_NE(bare, nullptr);
     EXPECT_FALSE(chain_reading_has_key(bare.get(), 0));

@@ -83,7 +83,8 @@ std::string sign(const Checkpoint& checkpoint) { return sign_checkpoint(full_rin
 // Anybody who keeps checkpoints relies on this line.
 TEST(Checkpoint, IsALine) {
     const std::string line = sign(fields());
-    EXPECT_EQ(line, kText + " N1yUTRyeRlgMv2UiURWDscJWL3R7p+HN2m+FyIvxJoWJI1MwqPVCkJbGzNdOdm7nMq5Bbtuq1GYTFzAvM+wODw==");
+    EXPECT_EQ(line,
+              kText + " N1yUTRyeRlgMv2UiURWDscJWL3R7p+HN2m+FyIvxJoWJI1MwqPVCkJbGzNdOdm7nMq5Bbtuq1GYTFzAvM+wODw==");
     EXPECT_EQ(line, sign(fields("new")));
     EXPECT_EQ(verify_checkpoint(full_ring(), line), CheckpointVerdict::valid);
 }

@@ -97,7 +97,7 @@ TEST(MacEngine, IsNamed) {
     const std::string name = mac_engine(&error);
     EXPECT_EQ(name, make_mac_engine()->name());
     EXPECT_EQ(make_ipsec_mb_engine() != nullptr, name.starts_with("intel-ipsec-mb ")) << name;
-    EXPECT_FALSE(make_openssl_engine()->name().empty());
+    EXPECT_TRUE(make_openssl_engine()->name().starts_with("OpenSSL "));
 }
 
 struct Sealed {
@@ -194,9 +194,10 @@ TEST(MacBatch, AtTheEdgesOfItsMemory) {
         std::mt19937_64 random(7);
         MacBatch batch(reading, make());
         size_t count = 0;
-        for (const size_t size : {kLongestJob - kEntryHeader, kLongestJob - kEntryHeader + 1,
-                                  size_t{65'536} / 4 - kEntryHeader - 2 * kJobSlack, size_t{0}}) {
-            for (int64_t seq = 0; seq < 300; ++seq, ++count) {
+        std::vector<size_t> sizes = {0, kLongestJob - kEntryHeader + 1};
+        for (size_t less = 0; less <= 40; ++less) sizes.push_back(kLongestJob - kEntryHeader - less);
+        for (const size_t size : sizes) {
+            for (int64_t seq = 0; seq < (size == 0 ? 300 : 9); ++seq, ++count) {
                 const Sealed entry = sealed(reading, random, seq, size);
                 batch.submit(entry.kind, seq, entry.prev.data(), bytes_of(entry.body), entry.stored.data(), 0);
             }
