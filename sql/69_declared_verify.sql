@@ -28,7 +28,8 @@ COMMENT ON AGGREGATE raxx_detect.declared_audit(text, boolean, bigint, bytea, bi
 
 CREATE FUNCTION raxx_detect.mac_expression(format jsonb, role text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(format(CASE format ->> 'digest' WHEN 'bytes' THEN 't.%I' ELSE 't.%I::pg_catalog.text' END, format ->> role), 'NULL::pg_catalog.text')
+    SELECT CASE WHEN format ->> role IS NULL THEN 'NULL::pg_catalog.text'
+                ELSE format(CASE format ->> 'digest' WHEN 'bytes' THEN 't.%I' ELSE 't.%I::pg_catalog.text' END, format ->> role) END
 $$;
 COMMENT ON FUNCTION raxx_detect.mac_expression(jsonb, text) IS 'The column mac or prev of a row t, for a query; NULL where the format has none.';
 
@@ -175,7 +176,7 @@ DECLARE
     gone text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = chain.relation) THEN
-        RETURN ('chain missing', 0, NULL, format('the relation (OID %s) is gone', chain.relation::oid));
+        RETURN ('chain missing', 0, NULL, format('the relation (OID %s) is gone', chain.relation::oid))::raxx_detect.chain_break;
     END IF;
     SELECT string_agg(format('%I', w.name), ', ') INTO gone
     FROM (VALUES (f ->> 'seq', 'integer'), (f ->> 'mac', CASE f ->> 'digest' WHEN 'bytes' THEN 'bytea' ELSE 'text' END),
@@ -183,15 +184,15 @@ BEGIN
     WHERE w.name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = chain.relation AND a.attname = w.name AND NOT a.attisdropped
         AND replace(raxx_detect.declared_kind(a.atttypid, true), 'character', 'text') = w.kind);
     IF gone IS NOT NULL THEN
-        RETURN ('chain missing', 0, NULL, format('columns are gone, or of another type: %s', gone));
+        RETURN ('chain missing', 0, NULL, format('columns are gone, or of another type: %s', gone))::raxx_detect.chain_break;
     ELSIF NOT EXISTS (SELECT FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id) THEN
-        RETURN ('chain missing', 0, NULL, 'the head of the chain is gone from raxx_detect.chain_heads');
+        RETURN ('chain missing', 0, NULL, 'the head of the chain is gone from raxx_detect.chain_heads')::raxx_detect.chain_break;
     END IF;
     SELECT string_agg(format('%I (%s)', c ->> 'name', c ->> 'kind'), ', ') INTO gone FROM jsonb_array_elements(f -> 'columns') c
     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = chain.relation AND a.attname = c ->> 'name' AND NOT a.attisdropped
         AND raxx_detect.declared_kind(a.atttypid, false) = c ->> 'kind');
     IF gone IS NOT NULL THEN
-        RETURN ('schema tampered', 0, NULL, format('columns that the MAC covers are gone, or of another type: %s', gone));
+        RETURN ('schema tampered', 0, NULL, format('columns that the MAC covers are gone, or of another type: %s', gone))::raxx_detect.chain_break;
     END IF;
     RETURN NULL;
 END $$;
@@ -215,11 +216,11 @@ BEGIN
     END IF;
     SELECT array_agg(m.mac), count(*) INTO macs, there FROM raxx_detect.declared_macs(chain, ARRAY[head.seq]) m;
     IF there = 0 THEN
-        RETURN ('tail truncated', greatest(coalesce((raxx_detect.row_before(chain, head.seq)).seq + 1, 0), 0), head.seq, 'the last rows that were verified before are gone');
+        RETURN ('tail truncated', greatest(coalesce((raxx_detect.row_before(chain, head.seq)).seq + 1, 0), 0), head.seq, 'the last rows that were verified before are gone')::raxx_detect.chain_break;
     ELSIF head.mac = ANY (macs) THEN
         RETURN NULL;
     END IF;
-    RETURN ('suffix rewritten', head.seq, head.seq, 'the row that was the last one verified has another MAC than it had');
+    RETURN ('suffix rewritten', head.seq, head.seq, 'the row that was the last one verified has another MAC than it had')::raxx_detect.chain_break;
 END $$;
 COMMENT ON FUNCTION raxx_detect.declared_head_break(raxx_detect.chains, raxx_detect.chain_heads) IS
 'A break if the last row that was verified is gone or has another MAC, else NULL: its number and MAC are kept in raxx_detect.chain_heads.';
@@ -263,6 +264,7 @@ DECLARE
     trust raxx_detect.chain_trust := raxx_detect.chain_trust(chain);
     tally raxx_detect.declared_tally;
     of_head raxx_detect.chain_break;
+    structural raxx_detect.chain_break;
     sealed jsonb := raxx_detect.as_declared(chain, trust);
     last_there bigint;
 BEGIN
@@ -270,9 +272,9 @@ BEGIN
         breaks := breaks || ('schema tampered', 0, NULL, 'the format in raxx_detect.chains is not the one that was declared')::raxx_detect.chain_break;
         chain.declared := sealed;
     END IF;
-    breaks := breaks || array_remove(ARRAY[raxx_detect.declared_structural_break(chain)], NULL);
-    IF (breaks[cardinality(breaks)]).kind IN ('chain missing', 'schema tampered') AND raxx_detect.declared_structural_break(chain) IS NOT NULL THEN
-        result.report := (NULL, from_seq, NULL, false, breaks)::raxx_detect.chain_report;
+    structural := raxx_detect.declared_structural_break(chain);
+    IF structural.kind IS NOT NULL THEN
+        result.report := (NULL, from_seq, NULL, false, breaks || structural)::raxx_detect.chain_report;
         RETURN result;
     END IF;
     SELECT h.* INTO head FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
@@ -286,7 +288,7 @@ BEGIN
         -- That the last rows are gone, and that what was written after them follows others, is one thing.
         WHERE NOT coalesce(of_head.kind = 'tail truncated' AND b.kind IN ('seq gap', 'link broken') AND b.seq_from BETWEEN of_head.seq_from AND of_head.seq_to + 1, false));
     -- A row that is not what was sealed is told as such.
-    IF of_head IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(breaks) b WHERE b.kind IN ('content modified', 'key epoch', 'unsealed') AND head.seq BETWEEN b.seq_from AND b.seq_to) THEN
+    IF of_head.kind IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(breaks) b WHERE b.kind IN ('content modified', 'key epoch', 'unsealed') AND head.seq BETWEEN b.seq_from AND b.seq_to) THEN
         breaks := breaks || of_head;
     END IF;
     breaks := breaks || array_remove(ARRAY[raxx_detect.missing_keys(trust)], NULL);
