@@ -162,10 +162,12 @@ CREATE TYPE raxx_detect.chain_plan AS (
     relation regclass,
     reading text,
     columns name[],
-    unreadable text
+    unreadable text,
+    unreadable_from bigint,
+    unreadable_to bigint
 );
 COMMENT ON TYPE raxx_detect.chain_plan IS
-'How a chain''s rows are read. reading: for the functions in C, the epochs with their keys'' ids and, for each sealed column, its place among columns; columns: what they want of a row; unreadable: sealed columns that are not there any more, in words.';
+'How a chain''s rows are read. reading: for the functions in C, the epochs with their keys'' ids and, for each sealed column, its place among columns; columns: what they want of a row; unreadable: sealed columns that are not there any more, in words, and the entries that have them (unreadable_to NULL: to the end).';
 
 CREATE FUNCTION raxx_detect.chain_plan(chain raxx_detect.chains, epochs jsonb) RETURNS raxx_detect.chain_plan
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -197,8 +199,12 @@ BEGIN
                                                          'at', array_position(result.columns, wanted) - 1);
             END IF;
         END LOOP;
+        IF NOT complete THEN
+            result.unreadable_from := coalesce(result.unreadable_from, (epochs -> i ->> 'from')::bigint);
+            result.unreadable_to := (epochs -> i + 1 ->> 'from')::bigint - 1;
+        END IF;
         -- Without a key nothing of the epoch is verified but its links.
-        resolved := resolved || jsonb_build_object('from', epochs -> i -> 'from', 'key', CASE WHEN complete THEN epochs -> i ->> 'key' END,
+        resolved := resolved || jsonb_build_object('from', epochs -> i -> 'from', 'key', CASE WHEN complete THEN epochs -> i ->> 'key' ELSE '' END,
                                                    'columns', CASE WHEN complete THEN columns ELSE '[]' END);
     END LOOP;
     result.reading := jsonb_build_object('chain', chain.chain_id, 'epochs', resolved)::text;

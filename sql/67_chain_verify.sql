@@ -1,10 +1,6 @@
 -- Verifying a chain: in any order first, which tells where all is well; then, in order, the few entries where it is not, which
 -- tells what has happened there. Nothing here writes.
 
-CREATE TYPE raxx_detect.chain_break AS (kind text, seq_from bigint, seq_to bigint, detail text);
-COMMENT ON TYPE raxx_detect.chain_break IS
-'What is wrong with a stretch of a chain, or that nothing is (intact), or that nobody can tell (indeterminate).';
-
 -- ---- in any order -------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.chain_audit_add(internal, text, bigint, bigint, bigint, bigint, bytea, bytea, VARIADIC "any") RETURNS internal
@@ -54,108 +50,6 @@ COMMENT ON FUNCTION raxx_detect.random_seed() IS 'A number by chance, from the s
 -- Whoever calls these has the keys read (see 53_chain_keys.sql).
 REVOKE EXECUTE ON FUNCTION raxx_detect.chain_audit_add(internal, text, bigint, bigint, bigint, bigint, bytea, bytea, "any") FROM PUBLIC;
 
--- ---- one by one -----------------------------------------------------------------------------------------------------------
-
-CREATE FUNCTION raxx_detect.chain_entry_holds(reading text, seq bigint, prev bytea, mac bytea, VARIADIC "any") RETURNS boolean
-AS 'MODULE_PATHNAME', 'raxx_chain_entry_holds' LANGUAGE C STABLE PARALLEL SAFE;
-COMMENT ON FUNCTION raxx_detect.chain_entry_holds(text, bigint, bytea, bytea, "any") IS
-'Whether the MAC of a row is the one that its place in the chain and its values call for; NULL if there is no key to tell.';
-
-CREATE FUNCTION raxx_detect.chain_record_holds(reading text, seq bigint, prev bytea, mac bytea, payload text) RETURNS boolean
-AS 'MODULE_PATHNAME', 'raxx_chain_record_holds' LANGUAGE C STABLE PARALLEL SAFE;
-COMMENT ON FUNCTION raxx_detect.chain_record_holds(text, bigint, bytea, bytea, text) IS 'The same for a record.';
-
-REVOKE EXECUTE ON FUNCTION raxx_detect.chain_entry_holds(text, bigint, bytea, bytea, "any") FROM PUBLIC;
-REVOKE EXECUTE ON FUNCTION raxx_detect.chain_record_holds(text, bigint, bytea, bytea, text) FROM PUBLIC;
-
-CREATE TYPE raxx_detect.chain_entry AS (seq bigint, prev bytea, mac bytea, holds boolean, called text);
-COMMENT ON TYPE raxx_detect.chain_entry IS 'An entry of a chain as it is there. holds: whether its MAC does, NULL: nobody can tell; called: the primary key of the row, or its place, or the kind of record.';
-
-CREATE FUNCTION raxx_detect.row_called(relation regclass) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce((
-        SELECT format('left(concat_ws('', '', %s), 100)', string_agg(format('''%s '' || t.%I', replace(quote_ident(a.attname), '''', ''''''), a.attname), ', ' ORDER BY k.position))
-        FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, position)
-        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-        WHERE i.indrelid = relation AND i.indisprimary HAVING count(*) > 0), '''at '' || t.tableoid::regclass || t.ctid::text')
-$$;
-COMMENT ON FUNCTION raxx_detect.row_called(regclass) IS 'An expression that names a row t of a relation: by its primary key, or else by its place.';
-
-CREATE FUNCTION raxx_detect.chain_rows(plan raxx_detect.chain_plan, from_seq bigint, to_seq bigint) RETURNS SETOF raxx_detect.chain_entry
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-BEGIN
-    RETURN QUERY EXECUTE format(
-        'SELECT t.raxx_seq, t.raxx_prev, t.raxx_mac, raxx_detect.chain_entry_holds($1, t.raxx_seq, t.raxx_prev, t.raxx_mac, %s), %s
-         FROM %s t WHERE t.raxx_seq BETWEEN $2 AND $3', raxx_detect.column_list(plan), raxx_detect.row_called(plan.relation), plan.relation)
-    USING plan.reading, from_seq, to_seq;
-END $$;
-COMMENT ON FUNCTION raxx_detect.chain_rows(raxx_detect.chain_plan, bigint, bigint) IS 'The rows of a chain whose numbers lie in a range, each verified.';
-
--- ---- records --------------------------------------------------------------------------------------------------------------
-
-CREATE TYPE raxx_detect.chain_trust AS (
-    plan raxx_detect.chain_plan,
-    records raxx_detect.chain_entry[],
-    breaks raxx_detect.chain_break[]
-);
-COMMENT ON TYPE raxx_detect.chain_trust IS
-'What a chain''s records tell: how its rows are to be read, by the records that hold; all records, verified; and what is wrong with them.';
-
-CREATE FUNCTION raxx_detect.record_break(kind text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE kind WHEN 'genesis' THEN 'genesis replaced' WHEN 'manifest' THEN 'schema tampered' WHEN 'key' THEN 'key epoch' WHEN 'revoked' THEN 'key epoch'
-                     ELSE 'content modified' END
-$$;
-COMMENT ON FUNCTION raxx_detect.record_break(text) IS 'What it is called if a record of this kind does not hold.';
-
-CREATE FUNCTION raxx_detect.next_epoch(epochs jsonb, seq bigint, payload jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE payload ->> 'kind'
-        WHEN 'manifest' THEN epochs || jsonb_build_object('from', seq + 1, 'key', epochs -> -1 -> 'key', 'columns', payload -> 'columns')
-        WHEN 'key' THEN epochs || jsonb_build_object('from', seq + 1, 'key', payload -> 'key', 'columns', epochs -> -1 -> 'columns')
-        ELSE epochs END
-$$;
-COMMENT ON FUNCTION raxx_detect.next_epoch(jsonb, bigint, jsonb) IS 'The epochs of a chain after a record of this number and payload.';
-
-CREATE FUNCTION raxx_detect.chain_trust(chain raxx_detect.chains) RETURNS raxx_detect.chain_trust
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    result raxx_detect.chain_trust;
-    epochs jsonb := '[{"from": 0, "key": null, "columns": []}]';
-    lost boolean := false;
-    r raxx_detect.chain_records;
-    holds boolean;
-    sealed jsonb;
-BEGIN
-    result.records := '{}';
-    result.breaks := '{}';
-    FOR r IN SELECT k.* FROM raxx_detect.chain_records k WHERE k.chain_id = chain.chain_id ORDER BY k.seq LOOP
-        sealed := r.payload::jsonb;
-        IF r.seq = 0 THEN
-            epochs := jsonb_build_array(jsonb_build_object('from', 0, 'key', sealed -> 'key', 'columns', '[]'::jsonb));
-        END IF;
-        holds := raxx_detect.chain_record_holds((raxx_detect.chain_plan(chain, epochs)).reading, r.seq, r.prev, r.mac, r.payload);
-        result.records := result.records || (r.seq, r.prev, r.mac, holds, 'record ' || left(r.kind, 20))::raxx_detect.chain_entry;
-        IF NOT holds AND NOT lost THEN
-            result.breaks := result.breaks || (raxx_detect.record_break(r.kind), r.seq, r.seq, format('the record of kind %s was modified%s', left(r.kind, 20),
-                CASE WHEN r.kind IN ('genesis', 'manifest', 'key') THEN '; entries after it cannot be verified' ELSE '' END))::raxx_detect.chain_break;
-        END IF;
-        IF holds THEN
-            epochs := raxx_detect.next_epoch(epochs, r.seq, sealed);
-        ELSIF NOT lost AND r.kind IN ('genesis', 'manifest', 'key') THEN
-            lost := true;  -- what comes after is nobody's word
-            epochs := epochs || jsonb_build_object('from', r.seq + 1, 'key', NULL, 'columns', '[]'::jsonb);
-        END IF;
-    END LOOP;
-    IF NOT EXISTS (SELECT FROM unnest(result.records) e WHERE e.seq = 0 AND e.called = 'record genesis') THEN
-        result.breaks := result.breaks || ('genesis replaced', 0, 0, 'the record with which the chain began is gone; no entry can be verified')::raxx_detect.chain_break;
-    END IF;
-    result.plan := raxx_detect.chain_plan(chain, epochs);
-    RETURN result;
-END $$;
-COMMENT ON FUNCTION raxx_detect.chain_trust(raxx_detect.chains) IS
-'Verifies the records of a chain in order. A record that does not hold changes nothing about how rows are read, and neither does anything after it, so that one forged record is one break.';
-
 CREATE FUNCTION raxx_detect.audit_range(trust raxx_detect.chain_trust, from_seq bigint, to_seq bigint, before bytea, last bytea, everything boolean)
 RETURNS raxx_detect.tally_result LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
@@ -169,22 +63,82 @@ BEGIN
     INTO tally USING plan.reading, from_seq, to_seq, seed;
     PERFORM raxx_detect.end_progress();
     RETURN raxx_detect.judge_tally(tally, from_seq, to_seq, seed, before, last,
-        ARRAY(SELECT e.seq FROM unnest(trust.records) e ORDER BY e.seq), ARRAY(SELECT e.prev FROM unnest(trust.records) e ORDER BY e.seq),
-        ARRAY(SELECT e.mac FROM unnest(trust.records) e ORDER BY e.seq));
+        ARRAY(SELECT e.seq FROM unnest(trust.records) e ORDER BY e.seq), ARRAY(SELECT coalesce(e.prev, '') FROM unnest(trust.records) e ORDER BY e.seq),
+        ARRAY(SELECT coalesce(e.mac, '') FROM unnest(trust.records) e ORDER BY e.seq));
 END $$;
 COMMENT ON FUNCTION raxx_detect.audit_range(raxx_detect.chain_trust, bigint, bigint, bytea, bytea, boolean) IS
 'Verifies the entries of a chain in a range, in any order. everything: reads the whole relation, which is faster for most of it and also sees what has no place in the chain.';
 
+CREATE FUNCTION raxx_detect.lost_before(chain raxx_detect.chains, trust raxx_detect.chain_trust, tally raxx_detect.tally_result, from_seq bigint)
+RETURNS raxx_detect.lost_epoch LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    result raxx_detect.lost_epoch;
+    seq bigint;
+BEGIN
+    IF tally.invalid = 0 THEN
+        RETURN NULL;
+    END IF;
+    -- The first entry, and those behind a hole.
+    FOR seq IN SELECT o.seq FROM (
+                   SELECT e.seq, e.holds, lag(e.seq, 1, -1) OVER (ORDER BY e.seq) AS seq_before
+                   FROM unnest(tally.suspicious_from, tally.suspicious_to) s(low, high) CROSS JOIN LATERAL raxx_detect.chain_rows(trust.plan, s.low - 1, s.high) e) o
+               WHERE NOT o.holds AND (o.seq = from_seq OR NOT o.seq_before BETWEEN o.seq - 1 AND o.seq)
+               ORDER BY o.seq LIMIT 3 LOOP
+        result := raxx_detect.lost_epoch(chain, (trust.plan).reading::jsonb -> 'epochs', seq);
+        EXIT WHEN result IS NOT NULL;
+    END LOOP;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.lost_before(raxx_detect.chains, raxx_detect.chain_trust, raxx_detect.tally_result, bigint) IS
+'An epoch that began with a record that is gone, if that is why rows do not hold; NULL if that is not why.';
+
 -- ---- in order -------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION raxx_detect.chain_macs(trust raxx_detect.chain_trust, seqs bigint[]) RETURNS TABLE (seq bigint, mac bytea)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+    chain raxx_detect.chains := (SELECT c FROM raxx_detect.chains c WHERE c.chain_id = (trust.plan).chain_id);
+BEGIN
+    IF chain.mode = 'declared' THEN
+        RETURN QUERY SELECT m.* FROM raxx_detect.declared_macs(chain, seqs) m;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT e.seq, e.mac FROM unnest(trust.records) e WHERE e.seq = ANY (seqs);
+    RETURN QUERY EXECUTE format('SELECT t.raxx_seq, t.raxx_mac FROM %s t WHERE t.raxx_seq = ANY ($1)', (trust.plan).relation) USING seqs;
+END $$;
+COMMENT ON FUNCTION raxx_detect.chain_macs(raxx_detect.chain_trust, bigint[]) IS 'The MACs that stand in the entries of these numbers.';
+
+CREATE FUNCTION raxx_detect.only_records(chain_id uuid, from_seq bigint, to_seq bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN to_seq < from_seq THEN true WHEN to_seq - from_seq > 100 THEN false
+                ELSE (SELECT count(*) FROM raxx_detect.chain_records r WHERE r.chain_id = only_records.chain_id AND r.seq BETWEEN from_seq AND to_seq) = to_seq - from_seq + 1 END
+$$;
+COMMENT ON FUNCTION raxx_detect.only_records(uuid, bigint, bigint) IS 'Whether there are no rows in a range, but records, or nothing: what is wrong on both sides of it is one stretch.';
+
+CREATE FUNCTION raxx_detect.missing_tail(trust raxx_detect.chain_trust, head_seq bigint, OUT from_seq bigint, OUT to_seq bigint)
+RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+#variable_conflict use_variable
+DECLARE
+    last_row bigint;
+BEGIN
+    EXECUTE format('SELECT coalesce(max(t.raxx_seq), -1) FROM %s t WHERE t.raxx_seq <= $1', (trust.plan).relation) INTO last_row USING head_seq;
+    last_row := greatest(last_row, -1);
+    SELECT min(n.number), max(n.number) INTO from_seq, to_seq
+    FROM (SELECT last_row + 1 UNION SELECT head_seq UNION SELECT e.seq + d FROM unnest(trust.records) e, (VALUES (-1), (1)) v(d)) n(number)
+    WHERE n.number > last_row AND n.number <= head_seq AND NOT EXISTS (SELECT FROM unnest(trust.records) e WHERE e.seq = n.number);
+END $$;
+COMMENT ON FUNCTION raxx_detect.missing_tail(raxx_detect.chain_trust, bigint) IS 'The first and the last number behind the last row that no entry has; NULL: the chain is there to its end.';
 
 CREATE FUNCTION raxx_detect.chain_diagnosis(trust raxx_detect.chain_trust, from_seq bigint, to_seq bigint, before bytea, last bytea, head_seq bigint)
 RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH entries AS MATERIALIZED (
-        SELECT * FROM raxx_detect.chain_rows(trust.plan, from_seq, to_seq)
-        UNION ALL SELECT e.* FROM unnest(trust.records) e WHERE e.seq BETWEEN from_seq AND to_seq
+        SELECT e.*, false AS record FROM raxx_detect.chain_rows(trust.plan, from_seq, to_seq) e
+        UNION ALL SELECT e.*, true FROM unnest(trust.records) e WHERE e.seq BETWEEN from_seq AND to_seq
+    ), tail AS MATERIALIZED (
+        SELECT t.* FROM raxx_detect.missing_tail(trust, head_seq) t
     ), numbers AS (  -- all that is there under one number
         SELECT e.seq, count(*) AS copies, bool_or(NOT coalesce(e.holds, true)) AS modified, count(DISTINCT (e.prev, e.mac)) AS versions,
-               (array_agg(e.prev))[1] AS prev, array_agg(e.mac) AS macs, min(e.called) AS called, bool_or(e.called LIKE 'record %') AS record
+               (array_agg(e.prev))[1] AS prev, array_agg(e.mac) AS macs, min(e.called) AS called, bool_or(e.record) AS record
         FROM entries e GROUP BY e.seq
     ), in_order AS (
         SELECT n.*, coalesce(lag(n.seq) OVER w, from_seq - 1) AS seq_before, lag(n.macs, 1, CASE WHEN before IS NOT NULL THEN ARRAY[before] END) OVER w AS macs_before,
@@ -198,13 +152,15 @@ RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_c
                o.seq AS seq_from, o.seq AS seq_to, o.called, o.copies
         FROM in_order o WHERE NOT (o.modified AND o.record)  -- of records chain_trust tells
         UNION ALL
-        SELECT 'seq gap', o.seq_before + 1, o.seq - 1, NULL, 0 FROM in_order o WHERE o.seq_before < o.seq - 1
-        UNION ALL
-        SELECT CASE to_seq WHEN head_seq THEN 'tail truncated' ELSE 'seq gap' END, coalesce(max(n.seq), from_seq - 1) + 1, to_seq, NULL, 0
-        FROM numbers n HAVING coalesce(max(n.seq), from_seq - 1) < to_seq
+        SELECT DISTINCT CASE WHEN t.from_seq IS NULL THEN 'seq gap' ELSE 'tail truncated' END, coalesce(t.from_seq, g.seq_from), coalesce(t.to_seq, g.seq_to), NULL, 0
+        FROM (SELECT o.seq_before + 1 AS seq_from, o.seq - 1 AS seq_to FROM in_order o WHERE o.seq_before < o.seq - 1
+              UNION ALL SELECT coalesce(max(n.seq), from_seq - 1) + 1, to_seq FROM numbers n HAVING coalesce(max(n.seq), from_seq - 1) < to_seq) g
+        LEFT JOIN tail t ON g.seq_from >= t.from_seq
+    ), starts AS (
+        SELECT f.*, NOT raxx_detect.only_records((trust.plan).chain_id, lag(f.seq_to) OVER w + 1, f.seq_from - 1) AS starts
+        FROM faults f WHERE f.kind IS NOT NULL WINDOW w AS (PARTITION BY f.kind ORDER BY f.seq_from)
     ), islands AS (
-        SELECT f.*, f.seq_to - sum(f.seq_to - f.seq_from + 1) OVER (PARTITION BY f.kind ORDER BY f.seq_from) AS island
-        FROM faults f WHERE f.kind IS NOT NULL AND NOT (f.seq_from = 0 AND f.kind = 'seq gap')  -- chain_trust tells of the genesis
+        SELECT s.*, count(*) FILTER (WHERE s.starts) OVER (PARTITION BY s.kind ORDER BY s.seq_from) AS island FROM starts s
     )
     SELECT i.kind, min(i.seq_from), max(i.seq_to),
            CASE i.kind
@@ -220,12 +176,6 @@ $$;
 COMMENT ON FUNCTION raxx_detect.chain_diagnosis(raxx_detect.chain_trust, bigint, bigint, bytea, bytea, bigint) IS
 'What is wrong with the entries of a range, which are read in order: neighbours with the same fault are one break. before: the MAC of the entry before the range, last: that of its last entry, where they are known.';
 
-CREATE FUNCTION raxx_detect.key_at(trust raxx_detect.chain_trust, seq bigint) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT e ->> 'key' FROM jsonb_array_elements((trust.plan).reading::jsonb -> 'epochs') e WHERE (e ->> 'from')::bigint <= seq ORDER BY (e ->> 'from')::bigint DESC LIMIT 1
-$$;
-COMMENT ON FUNCTION raxx_detect.key_at(raxx_detect.chain_trust, bigint) IS 'The key of the epoch of an entry.';
-
 CREATE FUNCTION raxx_detect.other_key(trust raxx_detect.chain_trust, b raxx_detect.chain_break) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -233,7 +183,7 @@ DECLARE
     key text;
 BEGIN
     FOR key IN SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain'
-               EXCEPT SELECT raxx_detect.key_at(trust, b.seq_from) LOOP
+               EXCEPT SELECT raxx_detect.epoch_at((trust.plan).reading::jsonb -> 'epochs', b.seq_from) ->> 'key' LOOP
         plan.reading := jsonb_set((trust.plan).reading::jsonb, '{epochs}', (
             SELECT jsonb_agg(e || jsonb_build_object('key', key)) FROM jsonb_array_elements((trust.plan).reading::jsonb -> 'epochs') e))::text;
         IF EXISTS (SELECT FROM raxx_detect.chain_rows(plan, b.seq_from, b.seq_from) e WHERE e.holds) THEN
@@ -245,12 +195,41 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.other_key(raxx_detect.chain_trust, raxx_detect.chain_break) IS
 'The key of the ring under which the first row of a break holds, though it is not the key of its epoch; NULL: none.';
 
+CREATE FUNCTION raxx_detect.taken_out(trust raxx_detect.chain_trust, seq bigint) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+    plan raxx_detect.chain_plan := trust.plan;
+    head raxx_detect.chain_heads := (SELECT h FROM raxx_detect.chain_heads h WHERE h.chain_id = plan.chain_id);
+    own_prev bytea := (SELECT e.mac FROM raxx_detect.chain_macs(trust, ARRAY[seq - 1]) e LIMIT 1);
+    own_mac bytea := CASE head.seq WHEN seq THEN head.mac ELSE (SELECT e.prev FROM raxx_detect.chain_rows(plan, seq + 1, seq + 1) e LIMIT 1) END;
+    result text;
+BEGIN
+    own_mac := coalesce(own_mac, (SELECT e.prev FROM unnest(trust.records) e WHERE e.seq = taken_out.seq + 1 LIMIT 1));
+    -- The sealer may have sealed it again meanwhile.
+    EXECUTE format(
+        'SELECT concat_ws('', sealed again as entry '', %1$s, t.raxx_seq) FROM (
+             (SELECT t.* FROM %2$s t WHERE t.raxx_seq IS NULL LIMIT 5000) UNION ALL (SELECT t.* FROM %2$s t WHERE t.raxx_seq > $4 - 5000)) t
+         WHERE raxx_detect.chain_entry_holds($1, $2, $3, $5, %3$s) LIMIT 1',
+        replace(raxx_detect.row_called(plan.relation), 't.tableoid::regclass || t.ctid::text', quote_literal(plan.relation)), plan.relation, raxx_detect.column_list(plan))
+    INTO result USING plan.reading, seq, own_prev, head.seq, own_mac;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.taken_out(raxx_detect.chain_trust, bigint) IS
+'What the row is called that was the entry of this number, if it is still there without a number, or among the last entries; NULL if not, or if the entries beside it are gone, too.';
+
 CREATE FUNCTION raxx_detect.named_break(trust raxx_detect.chain_trust, b raxx_detect.chain_break) RETURNS raxx_detect.chain_break
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     key text;
+    called text;
 BEGIN
-    IF b.kind = 'content modified' THEN
+    IF b.kind IN ('seq gap', 'tail truncated') AND b.seq_to = b.seq_from THEN
+        called := raxx_detect.taken_out(trust, b.seq_from);
+        IF called IS NOT NULL THEN
+            b.kind := 'unsealed';
+            b.detail := format('the row is still there, but was taken out of the chain: %s', called);
+        END IF;
+    ELSIF b.kind = 'content modified' THEN
         key := raxx_detect.other_key(trust, b);
         IF key IS NOT NULL THEN
             b.kind := 'key epoch';
@@ -259,7 +238,7 @@ BEGIN
     END IF;
     RETURN b;
 END $$;
-COMMENT ON FUNCTION raxx_detect.named_break(raxx_detect.chain_trust, raxx_detect.chain_break) IS 'A break as it is called once the other keys have been tried on it.';
+COMMENT ON FUNCTION raxx_detect.named_break(raxx_detect.chain_trust, raxx_detect.chain_break) IS 'A break as it is called once the other keys have been tried on it, and rows without a place.';
 
 CREATE FUNCTION raxx_detect.chain_breaks(trust raxx_detect.chain_trust, tally raxx_detect.tally_result, from_seq bigint, to_seq bigint,
     before bytea, last bytea, head_seq bigint)
@@ -282,15 +261,18 @@ BEGIN
                 RETURN result;
             END IF;
             b := result[cardinality(result)];
-            IF b.kind = found.kind AND b.seq_to + 1 = found.seq_from THEN  -- goes on from the last stretch
-                result[cardinality(result)] := (b.kind, b.seq_from, found.seq_to, b.detail)::raxx_detect.chain_break;
+            IF b.kind = found.kind AND raxx_detect.only_records((trust.plan).chain_id, b.seq_to + 1, found.seq_from - 1) THEN  -- goes on from the last stretch
+                result[cardinality(result)] := (b.kind, b.seq_from, greatest(b.seq_to, found.seq_to), b.detail)::raxx_detect.chain_break;
             ELSE
                 result := result || raxx_detect.named_break(trust, found);
             END IF;
         END LOOP;
     END LOOP;
-    IF result = '{}' AND cardinality(tally.suspicious_from) > 0 THEN
-        result := result || ('indeterminate', tally.suspicious_from[1], tally.suspicious_to[1], 'entries changed while they were read: verify again')::raxx_detect.chain_break;
+    IF result = '{}' THEN
+        -- Beside a record that does not hold, of which the trust tells, nothing else need be wrong.
+        result := ARRAY(SELECT ('indeterminate', s.low, s.high, 'entries changed while they were read: verify again')::raxx_detect.chain_break
+                        FROM unnest(tally.suspicious_from, tally.suspicious_to) s(low, high)
+                        WHERE NOT EXISTS (SELECT FROM unnest(trust.breaks) t WHERE t.seq_from <= s.high + 1 AND t.seq_to >= s.low - 1) LIMIT 1);
     END IF;
     RETURN result;
 END $$;

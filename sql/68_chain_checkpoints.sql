@@ -17,16 +17,27 @@ COMMENT ON TABLE raxx_detect.chain_checkpoints IS 'Checkpoints of chains: the en
 COMMENT ON COLUMN raxx_detect.chain_checkpoints.line IS 'The checkpoint as it is carried outside, with its signature (docs/chain-format.md). What counts is what it says.';
 COMMENT ON COLUMN raxx_detect.chain_checkpoints.delivered_at IS 'When raxx_detect.checkpoint_command took it; NULL: not yet, or there is no such command.';
 
+CREATE FUNCTION raxx_detect.head_is_there(trust raxx_detect.chain_trust, head raxx_detect.chain_heads) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM raxx_detect.chain_macs(trust, ARRAY[head.seq]) e WHERE e.mac = head.mac)
+$$;
+COMMENT ON FUNCTION raxx_detect.head_is_there(raxx_detect.chain_trust, raxx_detect.chain_heads) IS 'Whether a chain has the entry that its head names: nobody is to vouch for another one.';
+
 CREATE FUNCTION raxx_detect.make_checkpoint(chain raxx_detect.chains) RETURNS raxx_detect.chain_checkpoints
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
+    trust raxx_detect.chain_trust := raxx_detect.chain_trust(chain);
     result raxx_detect.chain_checkpoints;
 BEGIN
+    IF NOT raxx_detect.head_is_there(trust, head) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('the last entry of the chain of %s is not what its head says', chain.relation),
+            DETAIL = format('There is no entry %s with the MAC of the head.', head.seq), HINT = 'Treat it as a break: keep the database as it is, and verify the chain.';
+    END IF;
     result.chain_id := chain.chain_id;
     -- The numbers of checkpoints that a rollback lost are not given again.
     result.number := 1 + greatest(0, (SELECT max(c.number) FROM raxx_detect.chain_checkpoints c WHERE c.chain_id = chain.chain_id),
-                                  (SELECT max(a) FROM raxx_detect.accepted_losses(raxx_detect.chain_trust(chain), chain.chain_id) a));
+                                  (SELECT max(a) FROM raxx_detect.accepted_losses(trust, chain.chain_id) a));
     result.seq := head.seq;
     result.mac := head.mac;
     result.made_at := now();
@@ -34,20 +45,14 @@ BEGIN
     INSERT INTO raxx_detect.chain_checkpoints SELECT (result).*;
     RETURN result;
 END $$;
-COMMENT ON FUNCTION raxx_detect.make_checkpoint(raxx_detect.chains) IS 'A new checkpoint of the chain''s last entry, signed with the newest checkpoint key; raises 55000 if there is none.';
+COMMENT ON FUNCTION raxx_detect.make_checkpoint(raxx_detect.chains) IS 'A new checkpoint of the chain''s last entry, signed with the newest checkpoint key; raises 55000 if there is none, or if the chain does not end as its head says.';
 
 CREATE FUNCTION raxx_detect.chain_checkpoint(relation regclass) RETURNS raxx_detect.chain_checkpoints
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    chain raxx_detect.chains := raxx_detect.chain_of(relation);
-    result raxx_detect.chain_checkpoints := raxx_detect.make_checkpoint(chain);
-BEGIN
-    PERFORM raxx_detect.deliver_checkpoints(chain);
-    SELECT c.* INTO result FROM raxx_detect.chain_checkpoints c WHERE c.chain_id = result.chain_id AND c.number = result.number;
-    RETURN result;
-END $$;
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT raxx_detect.make_checkpoint(raxx_detect.chain_of(relation))
+$$;
 COMMENT ON FUNCTION raxx_detect.chain_checkpoint(regclass) IS
-'Makes a checkpoint of a relation''s chain, gives it to raxx_detect.checkpoint_command if there is one, and returns it; its line is what to keep outside the database. Does not verify. Raises 42704 without a chain, 55000 without a checkpoint key.';
+'Makes a checkpoint of a relation''s chain and returns it; its line is what to keep outside the database, once the transaction is committed. The next run of the rule gives it to raxx_detect.checkpoint_command. Does not verify. Raises 42704 without a chain, 55000 without a checkpoint key.';
 
 CREATE FUNCTION raxx_detect.deliver_checkpoints(chain raxx_detect.chains) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -56,9 +61,10 @@ DECLARE
     checkpoint raxx_detect.chain_checkpoints;
     message text;
 BEGIN
-    -- The newest first: it stands for those before it.
+    -- The newest first: it stands for those before it. But none of this transaction, which may yet be rolled back, when
+    -- what was carried outside would speak of entries that never were.
     FOR checkpoint IN SELECT c.* FROM raxx_detect.chain_checkpoints c
-                      WHERE c.chain_id = chain.chain_id AND c.delivered_at IS NULL ORDER BY c.number DESC LIMIT 3 LOOP
+                      WHERE c.chain_id = chain.chain_id AND c.delivered_at IS NULL AND c.made_at <> now() ORDER BY c.number DESC LIMIT 3 LOOP
         message := NULL;
         BEGIN
             EXIT WHEN NOT raxx_detect.deliver_checkpoint(checkpoint.line);  -- there is no command
@@ -71,21 +77,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.deliver_checkpoints(raxx_detect.chains) IS
-'Gives checkpoints that have not been taken yet to raxx_detect.checkpoint_command, up to three of them, the newest first. What goes wrong is noted with the checkpoint, which is tried again.';
-
-CREATE FUNCTION raxx_detect.chain_macs(trust raxx_detect.chain_trust, seqs bigint[]) RETURNS TABLE (seq bigint, mac bytea)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
-DECLARE
-    chain raxx_detect.chains := (SELECT c FROM raxx_detect.chains c WHERE c.chain_id = (trust.plan).chain_id);
-BEGIN
-    IF chain.mode = 'declared' THEN
-        RETURN QUERY SELECT m.* FROM raxx_detect.declared_macs(chain, seqs) m;
-        RETURN;
-    END IF;
-    RETURN QUERY SELECT e.seq, e.mac FROM unnest(trust.records) e WHERE e.seq = ANY (seqs);
-    RETURN QUERY EXECUTE format('SELECT t.raxx_seq, t.raxx_mac FROM %s t WHERE t.raxx_seq = ANY ($1)', (trust.plan).relation) USING seqs;
-END $$;
-COMMENT ON FUNCTION raxx_detect.chain_macs(raxx_detect.chain_trust, bigint[]) IS 'The MACs that stand in the entries of these numbers.';
+'Gives checkpoints that have not been taken yet to raxx_detect.checkpoint_command, up to three of them, the newest first, but none that this transaction has made. What goes wrong is noted with the checkpoint, which is tried again.';
 
 -- A checkpoint as verification sees it, wherever it comes from.
 CREATE TYPE raxx_detect.known_checkpoint AS (number bigint, seq bigint, mac bytea, made_at timestamptz, verdict text, external boolean);
@@ -94,11 +86,12 @@ COMMENT ON TYPE raxx_detect.known_checkpoint IS 'What the line of a checkpoint s
 CREATE FUNCTION raxx_detect.known_checkpoints(chain_id uuid, from_seq bigint, external text[]) RETURNS SETOF raxx_detect.known_checkpoint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT c.number, CASE v.verdict WHEN 'valid' THEN p.seq ELSE c.seq END, p.mac, p.made_at,
-           CASE WHEN v.verdict = 'valid' AND (p.chain, p.number, p.seq, p.mac) IS DISTINCT FROM (c.chain_id, c.number, c.seq, c.mac) THEN 'invalid' ELSE v.verdict END, false
+           CASE WHEN v.verdict = 'malformed' OR (v.verdict = 'valid' AND (p.chain, p.number, p.seq, p.mac, p.made_at) IS DISTINCT FROM (c.chain_id, c.number, c.seq, c.mac, c.made_at))
+                THEN 'invalid' ELSE v.verdict END, false
     FROM raxx_detect.chain_checkpoints c
     CROSS JOIN LATERAL (SELECT raxx_detect.checkpoint_verdict(c.line) AS verdict) v
     LEFT JOIN LATERAL raxx_detect.parse_checkpoint(CASE v.verdict WHEN 'valid' THEN c.line END) p ON true
-    WHERE c.chain_id = known_checkpoints.chain_id AND c.seq >= from_seq
+    WHERE c.chain_id = known_checkpoints.chain_id AND (c.seq >= from_seq OR from_seq = 0)
     UNION ALL
     SELECT p.number, p.seq, p.mac, p.made_at, 'valid', true
     FROM (SELECT DISTINCT e.line FROM unnest(external) e(line)) e
@@ -111,10 +104,19 @@ COMMENT ON FUNCTION raxx_detect.known_checkpoints(uuid, bigint, text[]) IS
 CREATE FUNCTION raxx_detect.accepted_losses(trust raxx_detect.chain_trust, chain_id uuid) RETURNS SETOF bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT n::bigint FROM raxx_detect.chain_records r JOIN unnest(trust.records) e ON e.seq = r.seq AND e.holds
-    CROSS JOIN LATERAL jsonb_array_elements_text(r.payload::jsonb -> 'checkpoints') n
-    WHERE r.chain_id = accepted_losses.chain_id AND r.kind = 'rolled back'
+    CROSS JOIN LATERAL raxx_detect.record_says(r.payload) said
+    CROSS JOIN LATERAL jsonb_array_elements_text(CASE said ->> 'kind' WHEN 'rolled back' THEN said -> 'checkpoints' ELSE '[]' END) n
+    WHERE r.chain_id = accepted_losses.chain_id
 $$;
 COMMENT ON FUNCTION raxx_detect.accepted_losses(raxx_detect.chain_trust, uuid) IS 'The numbers of checkpoints that people have accepted as lost (raxx_detect.chain_accept_rollback).';
+
+CREATE FUNCTION raxx_detect.breaks_at(trust raxx_detect.chain_trust, seq bigint, head_seq bigint) RETURNS SETOF raxx_detect.chain_break
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT b.* FROM unnest(trust.breaks) b WHERE seq BETWEEN b.seq_from AND b.seq_to
+    UNION ALL
+    SELECT (raxx_detect.named_break(trust, d)).* FROM raxx_detect.chain_diagnosis(trust, greatest(seq - 1, 0), least(seq + 1, head_seq), NULL, NULL, head_seq) d
+$$;
+COMMENT ON FUNCTION raxx_detect.breaks_at(raxx_detect.chain_trust, bigint, bigint) IS 'What is wrong with an entry, or with its neighbours, by themselves.';
 
 CREATE FUNCTION raxx_detect.checkpoint_breaks(trust raxx_detect.chain_trust, from_seq bigint, head_seq bigint, external text[])
 RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -123,14 +125,20 @@ RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_c
         WHERE NOT (k.external AND k.number IN (SELECT raxx_detect.accepted_losses(trust, (trust.plan).chain_id)))
     ), there AS MATERIALIZED (
         SELECT * FROM raxx_detect.chain_macs(trust, ARRAY(SELECT k.seq FROM known k WHERE k.verdict = 'valid' AND k.seq <= head_seq))
-    ), against AS (  -- checkpoints that the chain contradicts, where it has the entry at all
+    ), contradicted AS MATERIALIZED (  -- checkpoints of which the chain has the entry, but as another one
         SELECT k.* FROM known k WHERE k.verdict = 'valid' AND EXISTS (SELECT FROM there t WHERE t.seq = k.seq)
             AND NOT EXISTS (SELECT FROM there t WHERE t.seq = k.seq AND t.mac = k.mac)
+    ), broken AS MATERIALIZED (  -- since that entry is broken itself
+        SELECT d.*, a.seq FROM (SELECT DISTINCT a.seq FROM contradicted a ORDER BY a.seq LIMIT 10) a CROSS JOIN LATERAL raxx_detect.breaks_at(trust, a.seq, head_seq) d
+    ), against AS (
+        SELECT a.* FROM contradicted a WHERE a.seq NOT IN (SELECT b.seq FROM broken b)
     ), missing AS (
         SELECT n.kept, n.highest, (SELECT count(DISTINCT a) FROM raxx_detect.accepted_losses(trust, (trust.plan).chain_id) a WHERE a <= n.highest) AS accepted
         FROM (SELECT count(*) AS kept, greatest(max(c.number), (SELECT max(k.number) FROM known k WHERE k.external AND k.seq <= head_seq), 0) AS highest
               FROM raxx_detect.chain_checkpoints c WHERE c.chain_id = (trust.plan).chain_id) n
     )
+    SELECT b.kind, b.seq_from, b.seq_to, b.detail FROM broken b
+    UNION ALL
     SELECT 'suffix rewritten', coalesce((SELECT max(k.seq) + 1 FROM known k JOIN there t ON t.seq = k.seq AND t.mac = k.mac WHERE k.seq < (SELECT min(a.seq) FROM against a)), from_seq),
            head_seq, format('entry %s has another MAC than in checkpoint %s of %s%s', (array_agg(a.seq ORDER BY a.number))[1], min(a.number),
                raxx_detect.utc_text(min(a.made_at)), CASE WHEN bool_or(a.external) THEN ', which was kept outside' ELSE '' END)

@@ -33,22 +33,21 @@ DECLARE
     head_seq bigint;
 BEGIN
     EXECUTE format('SELECT max(t.raxx_seq), min(t.raxx_seq) FROM %s t', (trust.plan).relation) INTO highest, lowest;
+    SELECT greatest(highest, max(r.seq)), least(lowest, min(r.seq)) INTO highest, lowest FROM raxx_detect.chain_records r WHERE r.chain_id = (trust.plan).chain_id;
     head_seq := (SELECT h.seq FROM raxx_detect.chain_heads h WHERE h.chain_id = (trust.plan).chain_id);
-    IF highest > head_seq THEN
-        RETURN ('fork', head_seq + 1, highest, format('rows go on beyond the last entry, %s: the head was set back, or they were put there', head_seq));
-    ELSIF lowest < 0 THEN
-        RETURN ('fork', lowest, lowest, 'a row has a number before the first');
-    END IF;
-    RETURN NULL;
+    RETURN CASE WHEN highest > head_seq THEN
+                    ('fork', head_seq + 1, highest, format('there are entries beyond the last one, %s: the head was set back, or they were put there', head_seq))::raxx_detect.chain_break
+                WHEN lowest < 0 THEN
+                    ('fork', lowest, lowest, 'an entry has a number before the first')::raxx_detect.chain_break END;
 END $$;
-COMMENT ON FUNCTION raxx_detect.entries_beyond(raxx_detect.chain_trust) IS 'A break if a relation has rows whose numbers the chain does not reach, else NULL.';
+COMMENT ON FUNCTION raxx_detect.entries_beyond(raxx_detect.chain_trust) IS 'A break if there are rows or records whose numbers the chain does not reach, else NULL.';
 
 CREATE FUNCTION raxx_detect.sealing_trouble(chain raxx_detect.chains, head raxx_detect.chain_heads) RETURNS raxx_detect.chain_break
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF chain.detached_at IS NULL AND NOT pg_is_in_recovery() AND raxx_detect.has_unsealed(chain.relation)
        AND coalesce(head.sealed_at, chain.attached_at) < clock_timestamp() - interval '5 minutes' THEN
-        RETURN ('indeterminate', head.seq + 1, NULL, format('rows are waiting to be sealed since %s', raxx_detect.utc_text(coalesce(head.sealed_at, chain.attached_at))));
+        RETURN ('indeterminate', head.seq + 1, NULL, format('rows are waiting to be sealed since %s', raxx_detect.utc_text(coalesce(head.sealed_at, chain.attached_at))))::raxx_detect.chain_break;
     END IF;
     RETURN NULL;
 END $$;
@@ -67,6 +66,12 @@ BEGIN
             ('chain missing', 0, NULL, format('column %s is gone, or of another type', raxx_detect.missing_chain_column(chain.relation)))::raxx_detect.chain_break
         WHEN NOT EXISTS (SELECT FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id) THEN
             ('chain missing', 0, NULL, 'the head of the chain is gone from raxx_detect.chain_heads')::raxx_detect.chain_break
+        WHEN NOT EXISTS (SELECT FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id AND octet_length(h.mac) = 32
+                         AND h.seq BETWEEN 0 AND 9000000000000000000) THEN
+            ('chain missing', 0, NULL, 'the head of the chain is none: a number or a MAC that no entry has')::raxx_detect.chain_break
+        WHEN chain.detached_at IS NOT NULL AND NOT EXISTS (SELECT FROM raxx_detect.chain_records r
+                                                           WHERE r.chain_id = chain.chain_id AND raxx_detect.record_says(r.payload) ->> 'kind' = 'detach') THEN
+            ('chain missing', 0, NULL, 'the chain is said to have ended, but no record tells of it')::raxx_detect.chain_break
         END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.structural_break(raxx_detect.chains) IS 'A break if there is no chain to be read any more, else NULL.';
@@ -75,10 +80,39 @@ CREATE FUNCTION raxx_detect.missing_keys(trust raxx_detect.chain_trust) RETURNS 
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT ('indeterminate', min((e ->> 'from')::bigint), NULL, format('there is no key %s', string_agg(DISTINCT e ->> 'key', ', ')))::raxx_detect.chain_break
     FROM jsonb_array_elements((trust.plan).reading::jsonb -> 'epochs') e
-    WHERE e ->> 'key' IS NOT NULL AND e ->> 'key' NOT IN (SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain')
+    WHERE e ->> 'key' <> '' AND e ->> 'key' NOT IN (SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain')
     HAVING count(*) > 0
 $$;
 COMMENT ON FUNCTION raxx_detect.missing_keys(raxx_detect.chain_trust) IS 'The keys of a chain that the ring does not have, as an indeterminate break; NULL: it has all.';
+
+CREATE FUNCTION raxx_detect.explains(cause raxx_detect.chain_break, b raxx_detect.chain_break) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN cause.kind = b.kind THEN
+            int8range(cause.seq_from, cause.seq_to, '[]') @> int8range(b.seq_from, b.seq_to, '[]') AND (cause.seq_from, cause.seq_to) IS DISTINCT FROM (b.seq_from, b.seq_to)
+        WHEN cause.kind IN ('genesis replaced', 'schema tampered', 'key epoch', 'unsealed') THEN
+            b.kind = 'seq gap' AND int8range(cause.seq_from, cause.seq_to, '[]') && int8range(b.seq_from, b.seq_to, '[]')
+        WHEN cause.kind = 'fork' THEN b.kind IN ('tail truncated', 'rolled back') AND cause.seq_from <= b.seq_from OR b.kind = 'checkpoint missing'
+        WHEN cause.kind IN ('suffix rewritten', 'rolled back', 'tail truncated', 'checkpoint invalid') THEN b.kind = 'checkpoint missing'
+        ELSE false END
+$$;
+COMMENT ON FUNCTION raxx_detect.explains(raxx_detect.chain_break, raxx_detect.chain_break) IS 'Whether a break is only what follows from another one, or a part of it.';
+
+CREATE FUNCTION raxx_detect.told_once(breaks raxx_detect.chain_break[]) RETURNS raxx_detect.chain_break[]
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH each AS MATERIALIZED (SELECT DISTINCT ON (b.kind, b.seq_from, b.seq_to) b.* FROM unnest(breaks) b)
+    SELECT coalesce(array_agg((b.kind, b.seq_from, b.seq_to, b.detail)::raxx_detect.chain_break ORDER BY b.seq_from, b.kind), '{}') FROM each b
+    WHERE NOT EXISTS (SELECT FROM each cause WHERE raxx_detect.explains((cause.kind, cause.seq_from, cause.seq_to, NULL)::raxx_detect.chain_break, (b.kind, b.seq_from, b.seq_to, NULL)::raxx_detect.chain_break))
+$$;
+COMMENT ON FUNCTION raxx_detect.told_once(raxx_detect.chain_break[]) IS 'Breaks, without those that another one explains.';
+
+CREATE FUNCTION raxx_detect.unreadable_columns(trust raxx_detect.chain_trust, head_seq bigint) RETURNS raxx_detect.chain_break
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN (trust.plan).unreadable IS NOT NULL THEN
+        ('schema tampered', (trust.plan).unreadable_from, coalesce((trust.plan).unreadable_to, head_seq),
+         format('sealed columns are gone, or of another type: %s', (trust.plan).unreadable))::raxx_detect.chain_break END
+$$;
+COMMENT ON FUNCTION raxx_detect.unreadable_columns(raxx_detect.chain_trust, bigint) IS 'A break if columns that were sealed are not there any more, else NULL.';
 
 CREATE FUNCTION raxx_detect.check_chain(chain raxx_detect.chains, from_seq bigint, to_seq bigint, external text[]) RETURNS raxx_detect.chain_report
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -87,6 +121,8 @@ DECLARE
     head raxx_detect.chain_heads;
     trust raxx_detect.chain_trust;
     tally raxx_detect.tally_result;
+    lost raxx_detect.lost_epoch;
+    tried raxx_detect.lost_epoch[] := '{}';
     whole boolean := from_seq = 0;
     last bytea;
     -- A chain follows nothing.
@@ -95,31 +131,31 @@ BEGIN
     IF chain.mode = 'declared' THEN
         RETURN (raxx_detect.check_declared(chain, from_seq, to_seq, external)).report;
     END IF;
-    result.breaks := '{}';
-    result.breaks := result.breaks || array_remove(ARRAY[raxx_detect.structural_break(chain)], NULL);
+    result.breaks := array_remove(ARRAY[raxx_detect.structural_break(chain)], NULL);
     IF result.breaks <> '{}' THEN
         RETURN result;
     END IF;
     SELECT h.* INTO head FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
-    trust := raxx_detect.chain_trust(chain);
     result.head_seq := head.seq;
     result.from_seq := from_seq;
     to_seq := least(to_seq, head.seq);
     last := CASE to_seq WHEN head.seq THEN head.mac END;
-    tally := raxx_detect.audit_range(trust, from_seq, to_seq, before, last, whole AND to_seq = head.seq);
+    LOOP
+        trust := raxx_detect.chain_trust(chain, tried);
+        tally := raxx_detect.audit_range(trust, from_seq, to_seq, before, last, whole AND to_seq = head.seq);
+        lost := raxx_detect.lost_before(chain, trust, tally, from_seq);
+        EXIT WHEN lost IS NULL OR cardinality(tried) >= 20;
+        tried := tried || lost;
+    END LOOP;
     result.entries := tally.entries;
     result.unsealed := raxx_detect.has_unsealed(chain.relation);
-    -- One that has a cause of its own tells more than what follows from it.
-    result.breaks := trust.breaks || raxx_detect.chain_breaks(trust, tally, from_seq, to_seq, before, last, head.seq);
-    IF (trust.plan).unreadable IS NOT NULL THEN
-        result.breaks := result.breaks || ('schema tampered', from_seq, to_seq, format('sealed columns are gone, or of another type: %s', (trust.plan).unreadable))::raxx_detect.chain_break;
-    END IF;
-    result.breaks := result.breaks || array_remove(ARRAY[raxx_detect.missing_keys(trust), raxx_detect.entries_beyond(trust), raxx_detect.sealing_trouble(chain, head)], NULL);
+    result.breaks := trust.breaks || raxx_detect.chain_breaks(trust, tally, from_seq, to_seq, before, last, head.seq)
+        || array_remove(ARRAY[raxx_detect.unreadable_columns(trust, head.seq), raxx_detect.missing_keys(trust), raxx_detect.entries_beyond(trust),
+                              raxx_detect.sealing_trouble(chain, head)], NULL);
     IF to_seq = head.seq THEN
-        result.breaks := result.breaks || ARRAY(SELECT c FROM raxx_detect.checkpoint_breaks(trust, from_seq, head.seq, external) c
-            -- That the tail is gone, and that a checkpoint has it, is one thing.
-            WHERE NOT (c.kind = 'suffix rewritten' AND EXISTS (SELECT FROM unnest(result.breaks) b WHERE b.kind = 'suffix rewritten')));
+        result.breaks := result.breaks || ARRAY(SELECT c FROM raxx_detect.checkpoint_breaks(trust, from_seq, head.seq, external) c);
     END IF;
+    result.breaks := raxx_detect.told_once(result.breaks);
     RETURN result;
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_chain(raxx_detect.chains, bigint, bigint, text[]) IS

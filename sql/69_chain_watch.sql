@@ -29,6 +29,40 @@ $$;
 COMMENT ON FUNCTION raxx_detect.chain_evidence(raxx_detect.chains, raxx_detect.chain_break) IS
 'What a finding about a break holds: its kind and entries, up to where the chain is intact before it, between which checkpoints the entries were sealed, and when a pass over the whole chain last ended.';
 
+CREATE FUNCTION raxx_detect.break_entity(source text, b raxx_detect.chain_break) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('%s: %s at %s', source, b.kind, raxx_detect.chain_range_in_words(b))
+$$;
+COMMENT ON FUNCTION raxx_detect.break_entity(text, raxx_detect.chain_break) IS 'What a finding about a break is about.';
+
+CREATE FUNCTION raxx_detect.break_summary(source text, b raxx_detect.chain_break) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('%s: %s; the chain is intact up to entry %s', raxx_detect.break_entity(source, b), b.detail, greatest(b.seq_from - 1, 0))
+$$;
+COMMENT ON FUNCTION raxx_detect.break_summary(text, raxx_detect.chain_break) IS 'A break in a sentence.';
+
+CREATE FUNCTION raxx_detect.touches(chain_id uuid, seq_from bigint, seq_to bigint, b raxx_detect.chain_break) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT raxx_detect.only_records(chain_id, coalesce(seq_to, 9223372036854775806) + 1, b.seq_from - 1)
+       AND raxx_detect.only_records(chain_id, coalesce(b.seq_to, 9223372036854775806) + 1, seq_from - 1)
+$$;
+COMMENT ON FUNCTION raxx_detect.touches(uuid, bigint, bigint, raxx_detect.chain_break) IS 'Whether there is no row between a stretch of a chain and a break.';
+
+CREATE FUNCTION raxx_detect.open_breaks(rule_id text, chain_id uuid, kind text) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT count(*) FROM raxx_detect.detection_findings f
+    WHERE f.rule_id = open_breaks.rule_id AND f.triage <> 'closed' AND f.evidence @> jsonb_build_object('chain', chain_id, 'kind', kind)
+$$;
+COMMENT ON FUNCTION raxx_detect.open_breaks(text, uuid, text) IS 'How many findings that nobody has closed tell of breaks of a kind in a chain.';
+
+CREATE FUNCTION raxx_detect.grown_break(evidence jsonb, b raxx_detect.chain_break) RETURNS raxx_detect.chain_break
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT (b.kind, least(b.seq_from, (evidence ->> 'seq_from')::bigint),
+            CASE WHEN b.seq_to IS NOT NULL AND evidence ->> 'seq_to' IS NOT NULL THEN greatest(b.seq_to, (evidence ->> 'seq_to')::bigint) END,
+            split_part(evidence ->> 'detail', '; and more', 1) || '; and more, which raxx_detect.verify_chain lists')::raxx_detect.chain_break
+$$;
+COMMENT ON FUNCTION raxx_detect.grown_break(jsonb, raxx_detect.chain_break) IS 'The break of a finding, with this evidence, and another one, as one.';
+
 CREATE FUNCTION raxx_detect.record_chain_break(rule raxx_detect.rules, source text, chain raxx_detect.chains, b raxx_detect.chain_break,
     OUT added bigint, OUT changed bigint)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' AS $$
@@ -37,8 +71,6 @@ DECLARE
     old raxx_detect.detection_findings;
     evidence jsonb := raxx_detect.chain_evidence(chain, b);
     began timestamptz := coalesce((evidence ->> 'whole_chain_verified_at')::timestamptz, chain.attached_at);
-    entity text;
-    summary text;
 BEGIN
     added := 0; changed := 0;
     -- Known already, whatever people have said of it: no news.
@@ -47,17 +79,16 @@ BEGIN
                  AND (f.evidence ->> 'seq_from')::bigint <= b.seq_from AND coalesce((f.evidence ->> 'seq_to')::bigint >= b.seq_to, true)) THEN
         RETURN;
     END IF;
-    entity := format('%s: %s at %s', source, b.kind, raxx_detect.chain_range_in_words(b));
-    summary := format('%s: %s at %s: %s; the chain is intact up to entry %s', source, b.kind, raxx_detect.chain_range_in_words(b), b.detail,
-        greatest(b.seq_from - 1, 0));
     SELECT f.* INTO old FROM raxx_detect.detection_findings f
     WHERE f.rule_id = rule.rule_id AND f.triage <> 'closed' AND f.evidence @> jsonb_build_object('chain', chain.chain_id, 'kind', b.kind)
-      AND (f.evidence ->> 'seq_from')::bigint <= coalesce(b.seq_to, 9223372036854775807) + 1
-      AND coalesce((f.evidence ->> 'seq_to')::bigint >= b.seq_from - 1, true)
-    ORDER BY f.finding_id LIMIT 1;
-    IF FOUND THEN  -- it grows
+    ORDER BY raxx_detect.touches(chain.chain_id, (f.evidence ->> 'seq_from')::bigint, (f.evidence ->> 'seq_to')::bigint, b) DESC, f.finding_id DESC LIMIT 1;
+    IF FOUND AND (raxx_detect.touches(chain.chain_id, (old.evidence ->> 'seq_from')::bigint, (old.evidence ->> 'seq_to')::bigint, b)
+                  OR raxx_detect.open_breaks(rule.rule_id, chain.chain_id, b.kind) >= 3) THEN  -- it grows
+        b := raxx_detect.grown_break(old.evidence, b);
+        evidence := raxx_detect.chain_evidence(chain, b);
         UPDATE raxx_detect.detection_findings f
-        SET entity = entity, summary = summary, evidence = evidence, observed = coalesce(b.seq_to - b.seq_from + 1, 1), sample_size = coalesce(b.seq_to - b.seq_from + 1, 1),
+        SET entity = raxx_detect.break_entity(source, b), summary = raxx_detect.break_summary(source, b), evidence = evidence,
+            observed = coalesce(b.seq_to - b.seq_from + 1, 1), sample_size = coalesce(b.seq_to - b.seq_from + 1, 1),
             occurrences = f.occurrences + 1, updated_at = now()
         WHERE f.finding_id = old.finding_id;
         changed := 1;
@@ -65,14 +96,14 @@ BEGIN
     END IF;
     INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode, observed, threshold, unit, fired_by,
         sample_size, summary, evidence, verdict, condition, occurrences, escalation_owner)
-    VALUES (rule.rule_id, rule.det_id, rule.category, source, rule.severity, entity, tstzrange(began, NULL), coalesce(b.seq_to - b.seq_from + 1, 1), 0,
-        'entries', 'threshold', coalesce(b.seq_to - b.seq_from + 1, 1), summary, evidence,
+    VALUES (rule.rule_id, rule.det_id, rule.category, source, rule.severity, raxx_detect.break_entity(source, b), tstzrange(began, NULL), coalesce(b.seq_to - b.seq_from + 1, 1), 0,
+        'entries', 'threshold', coalesce(b.seq_to - b.seq_from + 1, 1), raxx_detect.break_summary(source, b), evidence,
         -- A restore from a backup looks like this, too.
         CASE b.kind WHEN 'rolled back' THEN 'undetermined' ELSE 'adversarial' END, 'firing', 1, rule.escalation_owner);
     added := 1;
 END $$;
 COMMENT ON FUNCTION raxx_detect.record_chain_break(raxx_detect.rules, text, raxx_detect.chains, raxx_detect.chain_break) IS
-'Writes the finding about a break, unless there is one that tells of it; one that nobody has closed grows with it. Its episode begins when a pass over the whole chain last ended, or the chain was attached: since then it has happened. Nothing but people ends it.';
+'Writes the finding about a break, unless there is one that tells of it; one that nobody has closed grows with what goes on beside it, and the last of three of a kind with all others of that kind, so that no storm comes of many. Its episode begins when a pass over the whole chain last ended, or the chain was attached: since then it has happened. Nothing but people ends it.';
 
 -- ---- a run --------------------------------------------------------------------------------------------------------------------
 
@@ -123,6 +154,7 @@ COMMENT ON FUNCTION raxx_detect.checkpoint_is_due(raxx_detect.rules, raxx_detect
 CREATE FUNCTION raxx_detect.look_at_checkpoints(rule raxx_detect.rules, chain raxx_detect.chains, head raxx_detect.chain_heads) RETURNS raxx_detect.chain_break[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    trust raxx_detect.chain_trust;
     result raxx_detect.chain_break[] := '{}';
     external text[];
 BEGIN
@@ -135,15 +167,16 @@ BEGIN
         result := result || ('indeterminate', NULL, NULL, format('checkpoints from outside could not be had: %s', sqlerrm))::raxx_detect.chain_break;
     END;
     -- First against what was said before; then the next is said.
-    result := result || ARRAY(SELECT c FROM raxx_detect.checkpoint_breaks(raxx_detect.chain_trust(chain), 0, head.seq, external) c);
-    IF EXISTS (SELECT FROM raxx_detect.chain_keys() k WHERE k.kind = 'checkpoint') THEN
+    trust := raxx_detect.chain_trust(chain);
+    result := result || ARRAY(SELECT c FROM raxx_detect.checkpoint_breaks(trust, 0, head.seq, external) c);
+    -- Where entries are lost people decide whether the chain goes on (raxx_detect.chain_accept_rollback).
+    IF EXISTS (SELECT FROM raxx_detect.chain_keys() k WHERE k.kind = 'checkpoint') AND raxx_detect.head_is_there(trust, head) AND NOT EXISTS (SELECT FROM unnest(result) b WHERE b.kind = 'rolled back') THEN
         PERFORM raxx_detect.make_checkpoint(chain);
-        PERFORM raxx_detect.deliver_checkpoints(chain);
     END IF;
     RETURN result;
 END $$;
 COMMENT ON FUNCTION raxx_detect.look_at_checkpoints(raxx_detect.rules, raxx_detect.chains, raxx_detect.chain_heads) IS
-'When a checkpoint is due: holds the chain against all earlier ones, in the database and outside it, then makes one and gives it to raxx_detect.checkpoint_command. Without a checkpoint key none is made.';
+'When a checkpoint is due: holds the chain against all earlier ones, in the database and outside it, then makes one. Without a checkpoint key none is made.';
 
 CREATE FUNCTION raxx_detect.verify_what_is_due(rule raxx_detect.rules, chain raxx_detect.chains) RETURNS raxx_detect.chain_break[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -171,7 +204,8 @@ BEGIN
             passed_at = CASE WHEN slice.to_seq >= head.seq THEN clock_timestamp() ELSE h.passed_at END
         WHERE h.chain_id = chain.chain_id AND NOT EXISTS (SELECT FROM unnest(report.breaks) b WHERE b.kind = 'indeterminate');
     END IF;
-    RETURN result || raxx_detect.look_at_checkpoints(rule, chain, head);
+    PERFORM raxx_detect.deliver_checkpoints(chain);
+    RETURN raxx_detect.told_once(result || raxx_detect.look_at_checkpoints(rule, chain, head));
 END $$;
 COMMENT ON FUNCTION raxx_detect.verify_what_is_due(raxx_detect.rules, raxx_detect.chains) IS
 'Verifies what was sealed since the last time, a slice of the whole chain if one is due, and checkpoints if one is due; returns what is wrong. What could not be told is tried again.';

@@ -273,7 +273,7 @@ struct EpochColumns {
 class ChainReading;
 // Derives the key of each epoch; the ring may go before the reading does. A ring of nullptr has no key. The text is
 // JSON: {"chain": UUID, "epochs": [{"from": 0, "key": ID, "columns": [{"name": .., "kind": .., "at": 0}, ..]}, ..]}
-// A key of null is one that no ring has. nullptr: see the error.
+// A key of "" is one that no ring has. nullptr: see the error.
 ChainReading* chain_reading_create(const KeyRing* ring, Bytes json, Error* error) noexcept;
 void chain_reading_free(ChainReading* reading) noexcept;              // wipes
 uint32_t chain_reading_epochs(const ChainReading* reading) noexcept;  // at least 1

@@ -37,7 +37,11 @@ bool is_upper(char c) { return c >= 'A' && c <= 'F'; }
 }  // namespace
 
 DeclaredAudit::DeclaredAudit(const KeyRing* ring, DeclaredFormat format, const DeclaredStart& start)
-    : format_(std::move(format)), message_(format_), key_(sizeof(HmacKey)), batch_(make_mac_engine()), start_(start) {
+    : format_(std::move(format)),
+      message_(format_),
+      key_(sizeof(HmacKey)),
+      batch_(make_mac_engine()),
+      start_(start) {
     const KeyRing::Key* key = ring == nullptr ? nullptr : ring->find(format_.key);
     has_key_ = key != nullptr && key->kind == KeyKind::chain;
     if (has_key_) set_hmac_key(reinterpret_cast<HmacKey*>(key_.data()), ring->bytes(*key));
@@ -78,8 +82,8 @@ void DeclaredAudit::judge_number(const DeclaredRow& row) {
     const bool first_of_all = rows_ == 0 && start_.genesis;
     hole_ = before_.seq != kNoSeq && row.seq > before_.seq + 1 && (first_of_all || !format_.gaps);
     if (hole_) {
-        suspect(first_of_all ? DeclaredFault::genesis_replaced : DeclaredFault::seq_gap, before_.seq + 1, row.seq - 1, 0,
-                false);
+        suspect(first_of_all ? DeclaredFault::genesis_replaced : DeclaredFault::seq_gap, before_.seq + 1,
+                row.seq - 1, 0, false);
     }
 }
 
@@ -111,7 +115,8 @@ DeclaredAudit::Text DeclaredAudit::prev_of(const DeclaredRow& row) const {
 void DeclaredAudit::add(const DeclaredRow& row, Bytes body) {
     if (before_.seq != kNoSeq && row.seq < before_.seq)
         throw Failure{sqlstate::kInvalidParameter, "the rows of the chain are not in order",
-                      "Row " + std::to_string(row.seq) + " comes after row " + std::to_string(before_.seq) + ".", ""};
+                      "Row " + std::to_string(row.seq) + " comes after row " + std::to_string(before_.seq) + ".",
+                      ""};
     hole_ = false;
     if (!is_twin(row)) judge_number(row);
     Text prev = prev_of(row);

@@ -2,8 +2,8 @@
 // numbers and links as they come.
 //
 // What a row follows may only be told from the row before it, so that the order matters here; in exchange a break
-// can be named at once. A link says nothing where the row, or the one before, is not what was written: those are told
-// when all MACs are known.
+// can be named at once. A link says nothing where the row, or the one before, is not what was written: those are
+// told when all MACs are known.
 #pragma once
 
 #include <optional>
@@ -51,7 +51,9 @@ class DeclaredAudit {
     void judge_number(const DeclaredRow& row);
     void judge_link(const DeclaredRow& row, std::string_view prev);
     [[nodiscard]] bool follows_a_recent_row(std::string_view prev) const;
-    [[nodiscard]] bool is_twin(const DeclaredRow& row) const { return before_.seq != kNoSeq && row.seq == before_.seq; }
+    [[nodiscard]] bool is_twin(const DeclaredRow& row) const {
+        return before_.seq != kNoSeq && row.seq == before_.seq;
+    }
     [[nodiscard]] Text prev_of(const DeclaredRow& row) const;
     void verify(const DeclaredRow& row, const Text& prev, Bytes body);
     void step(const DeclaredRow& row, Text prev);

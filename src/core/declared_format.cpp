@@ -72,8 +72,8 @@ DeclaredFormat parse_declared_format(std::string_view text) {
     format.prev_name = format.has_prev ? prev : "prev";
     format.gaps = whole.value("gaps", json()) == json(true);
     format.columns = columns_of(whole);
-    format.encoding = choice_of<DeclaredEncoding, 4>(whole, "encoding",
-                                                     {"separated", "length_prefixed", "json", "canonical"});
+    format.encoding =
+        choice_of<DeclaredEncoding, 4>(whole, "encoding", {"separated", "length_prefixed", "json", "canonical"});
     format.separator = text_of(whole, "separator");
     format.escape = text_of(whole, "escape");
     format.null_text = text_of(whole, "null");
@@ -82,7 +82,8 @@ DeclaredFormat parse_declared_format(std::string_view text) {
     format.key = text_of(whole, "key");
     format.digest = choice_of<DeclaredDigest, 3>(whole, "digest", {"hex", "base64", "bytes"});
     format.genesis = genesis_of(whole, format.digest);
-    format.timestamps = choice_of<TimeForm, 3>(whole, "timestamps", {"iso", "iso_microseconds", "unix_microseconds"});
+    format.timestamps =
+        choice_of<TimeForm, 3>(whole, "timestamps", {"iso", "iso_microseconds", "unix_microseconds"});
     return format;
 }
 

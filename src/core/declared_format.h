@@ -1,5 +1,5 @@
-// How an application makes the MACs of its own chain: as it was declared (docs/chains-by-applications.md), with every
-// default filled in. SQL checks what people declare; here it only has to be all there.
+// How an application makes the MACs of its own chain: as it was declared (docs/chains-by-applications.md), with
+// every default filled in. SQL checks what people declare; here it only has to be all there.
 #pragma once
 
 #include <string>

@@ -20,7 +20,7 @@ class DeclaredMessage {
 
   private:
     struct Part {
-        size_t column;      // kPrev: the MAC before
+        size_t column;  // kPrev: the MAC before
         PlainKind kind;
         std::string label;  // in JSON: the name, a colon, and what comes before
     };

@@ -27,7 +27,8 @@ class MessageBatch {
 
     // The message is the header and the body. What the pointers point to is needed during the call only, but for
     // the key, which has to outlive the batch.
-    void submit(const HmacKey& key, Bytes header, Bytes body, const unsigned char stored[kMacSize], MacResult result);
+    void submit(const HmacKey& key, Bytes header, Bytes body, const unsigned char stored[kMacSize],
+                MacResult result);
     // What needs no MAC to be known.
     void note(const MacResult& result) { results_.push_back(result); }
     // After it, all that was submitted has its result.

@@ -17,13 +17,26 @@ struct NamedKind {
 };
 
 constexpr NamedKind kKinds[] = {
-    {"boolean", PlainKind::boolean},         {"integer", PlainKind::integer},     {"real", PlainKind::real},
-    {"float", PlainKind::floating},          {"numeric", PlainKind::numeric},     {"text", PlainKind::text},
-    {"character", PlainKind::text},          {"json", PlainKind::text},           {"enum", PlainKind::text},
-    {"bytea", PlainKind::bytea},             {"timestamptz", PlainKind::timestamptz},
-    {"timestamp", PlainKind::timestamp},     {"date", PlainKind::date},           {"time", PlainKind::time},
-    {"uuid", PlainKind::uuid},               {"inet", PlainKind::network},        {"cidr", PlainKind::cidr},
-    {"macaddr", PlainKind::macaddr},         {"macaddr8", PlainKind::macaddr},    {"jsonb", PlainKind::jsonb},
+    {"boolean", PlainKind::boolean},
+    {"integer", PlainKind::integer},
+    {"real", PlainKind::real},
+    {"float", PlainKind::floating},
+    {"numeric", PlainKind::numeric},
+    {"text", PlainKind::text},
+    {"character", PlainKind::text},
+    {"json", PlainKind::text},
+    {"enum", PlainKind::text},
+    {"bytea", PlainKind::bytea},
+    {"timestamptz", PlainKind::timestamptz},
+    {"timestamp", PlainKind::timestamp},
+    {"date", PlainKind::date},
+    {"time", PlainKind::time},
+    {"uuid", PlainKind::uuid},
+    {"inet", PlainKind::network},
+    {"cidr", PlainKind::cidr},
+    {"macaddr", PlainKind::macaddr},
+    {"macaddr8", PlainKind::macaddr},
+    {"jsonb", PlainKind::jsonb},
 };
 
 int64_t int64_of(Bytes form) {
@@ -111,7 +124,8 @@ bool is_bare(PlainKind kind, Bytes form, TimeForm times) {
         case PlainKind::timestamptz:
         case PlainKind::timestamp:
             // A number has no infinity.
-            return times == TimeForm::unix_microseconds && int64_of(form) != INT64_MAX && int64_of(form) != INT64_MIN;
+            return times == TimeForm::unix_microseconds && int64_of(form) != INT64_MAX &&
+                   int64_of(form) != INT64_MIN;
         default:
             return false;
     }
@@ -168,7 +182,8 @@ void append_plain(std::string* to, PlainKind kind, Bytes form, TimeForm times) {
 }
 
 void append_json_value(std::string* to, PlainKind kind, Bytes form, TimeForm times) {
-    if (kind == PlainKind::real || kind == PlainKind::floating) return append_float(to, kind, double_of(form), true);
+    if (kind == PlainKind::real || kind == PlainKind::floating)
+        return append_float(to, kind, double_of(form), true);
     if (is_bare(kind, form, times)) return append_plain(to, kind, form, times);
     if (kind == PlainKind::text) return append_json_string(to, text_of(form));
     to->push_back('"');  // nothing in the others needs an escape

@@ -12,7 +12,7 @@ namespace raxx {
 namespace {
 
 constexpr size_t kUsualBody = 1024;
-constexpr int kSeq = 5;          // after the state, the format, and what the first row follows
+constexpr int kSeq = 5;  // after the state, the format, and what the first row follows
 constexpr int kPrev = 6;
 constexpr int kMac = 7;
 constexpr int kFirstColumn = 8;
@@ -37,8 +37,8 @@ Bytes bytes_or_null(FunctionCallInfo fcinfo, int argument) {
 }
 
 DeclaredAudit* new_audit(FunctionCallInfo fcinfo) {
-    const DeclaredStart start = {!PG_ARGISNULL(2) && PG_GETARG_BOOL(2), PG_ARGISNULL(3) ? kNoSeq : PG_GETARG_INT64(3),
-                                 bytes_or_null(fcinfo, 4)};
+    const DeclaredStart start = {!PG_ARGISNULL(2) && PG_GETARG_BOOL(2),
+                                 PG_ARGISNULL(3) ? kNoSeq : PG_GETARG_INT64(3), bytes_or_null(fcinfo, 4)};
     MemoryContextCallback* callback = prepare_owned(free_audit);
     Error error;
     DeclaredAudit* audit =
@@ -57,10 +57,11 @@ void set_columns(AuditState* state, FunctionCallInfo fcinfo) {
             strcmp(kind_in_words(state->columns[i]), declared_audit_kind(state->audit, i)) == 0) {
             continue;
         }
-        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("the columns of a chain's relation changed while it was read"),
-                        errdetail("Column %u is no longer of kind %s.", i + 1, declared_audit_kind(state->audit, i)),
-                        errhint("Try again.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("the columns of a chain's relation changed while it was read"),
+                 errdetail("Column %u is no longer of kind %s.", i + 1, declared_audit_kind(state->audit, i)),
+                 errhint("Try again.")));
     }
 }
 
@@ -85,8 +86,9 @@ void add_row(AuditState* state, FunctionCallInfo fcinfo) {
     }
     const DeclaredRow row = {PG_GETARG_INT64(kSeq), bytes_or_null(fcinfo, kPrev), bytes_or_null(fcinfo, kMac)};
     Error error;
-    check(declared_audit_add(state->audit, row, {state->body.data, static_cast<uint32_t>(state->body.size)}, &error),
-          error);
+    check(
+        declared_audit_add(state->audit, row, {state->body.data, static_cast<uint32_t>(state->body.size)}, &error),
+        error);
 }
 
 const char* fault_in_words(DeclaredFault fault) {
@@ -175,7 +177,8 @@ RAXX_FUNCTION(raxx_declared_mac) {
     MemoryContextCallback* callback = prepare_owned(free_audit);
     Error error;
     DeclaredAudit* audit = owned(
-        callback, declared_audit_create(nullptr, bytes_of_datum(PG_GETARG_DATUM(0)), {false, kNoSeq, {}}, &error), error);
+        callback, declared_audit_create(nullptr, bytes_of_datum(PG_GETARG_DATUM(0)), {false, kNoSeq, {}}, &error),
+        error);
     unsigned char mac[kMacSize];
     if (!declared_audit_mac(audit, bytes_of_datum(PG_GETARG_DATUM(1)), mac)) PG_RETURN_NULL();
     PG_RETURN_DATUM(mac_datum(mac));
