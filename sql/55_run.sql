@@ -311,7 +311,9 @@ DECLARE
     last_event timestamptz;
     expected interval := (SELECT k.expected_every FROM raxx_detect.source_kinds k WHERE k.source = binding.source);
 BEGIN
-    IF NOT raxx_detect.has_events(binding, as_of) THEN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = binding.relation) THEN  -- its chain has been looked at all the same
+        RETURN format('the relation bound to source %s (OID %s) no longer exists', binding.source, binding.relation::oid);
+    ELSIF NOT raxx_detect.has_events(binding, as_of) THEN
         RETURN format('%s has no rows', binding.source);
     ELSIF expected IS NULL THEN
         RETURN NULL;
@@ -322,7 +324,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION raxx_detect.source_trouble(raxx_detect.source_bindings, timestamptz) IS 'Why a source does not allow a verdict (empty or stale), or NULL.';
+COMMENT ON FUNCTION raxx_detect.source_trouble(raxx_detect.source_bindings, timestamptz) IS 'Why a source does not allow a verdict (gone, empty or stale), or NULL.';
 
 CREATE FUNCTION raxx_detect.error_in_words(state text, message text, detail text, hint text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -118,18 +118,55 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.missing_chain_column(regclass) IS 'One of raxx_seq bigint, raxx_prev bytea and raxx_mac bytea that the relation does not have; NULL: it has all.';
 
+-- ---- what a record says -------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION raxx_detect.is_manifest(columns jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(jsonb_typeof(columns) = 'array', false) AND (
+        SELECT count(*) <= 1600 AND count(DISTINCT c ->> 'name') = count(*)
+           AND coalesce(bool_and(jsonb_typeof(c -> 'name') = 'string' AND octet_length(c ->> 'name') BETWEEN 1 AND 255
+                                 AND jsonb_typeof(c -> 'kind') = 'string' AND octet_length(c ->> 'kind') BETWEEN 1 AND 255
+                                 AND coalesce(c ->> 'number', '1') ~ '^[0-9]{1,4}$'), true)
+        FROM jsonb_array_elements(CASE jsonb_typeof(columns) WHEN 'array' THEN columns ELSE '[]' END) c)
+$$;
+COMMENT ON FUNCTION raxx_detect.is_manifest(jsonb) IS 'Whether these are the columns of a manifest: an array of objects with a name that no other has, a kind, and perhaps a number.';
+
+CREATE FUNCTION raxx_detect.is_key_name(name jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(jsonb_typeof(name) = 'string' AND name #>> '{}' ~ '^[A-Za-z0-9._:/-]{1,64}$', false)
+$$;
+COMMENT ON FUNCTION raxx_detect.is_key_name(jsonb) IS 'Whether this can be the id of a key.';
+
+CREATE FUNCTION raxx_detect.record_says(payload text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said jsonb;
+BEGIN
+    said := payload::jsonb;
+    RETURN CASE WHEN CASE said ->> 'kind'
+        WHEN 'genesis' THEN raxx_detect.is_key_name(said -> 'key')
+        WHEN 'key' THEN raxx_detect.is_key_name(said -> 'key')
+        WHEN 'manifest' THEN raxx_detect.is_manifest(said -> 'columns')
+        WHEN 'rolled back' THEN said ->> 'checkpoints' ~ '^\[[0-9]{1,18}(, [0-9]{1,18})*\]$'
+        ELSE jsonb_typeof(said -> 'kind') = 'string' END THEN said END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.record_says(text) IS 'The payload of a record, or NULL if it is none that a record can have.';
+
 -- ---- epochs ------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.chain_epochs(chain_id uuid, before_seq bigint DEFAULT NULL)
 RETURNS TABLE (from_seq bigint, key_id text, columns jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH told AS MATERIALIZED (
+        SELECT r.seq, said, said ->> 'kind' AS kind FROM raxx_detect.chain_records r CROSS JOIN LATERAL raxx_detect.record_says(r.payload) said
+        WHERE r.chain_id = chain_epochs.chain_id AND (before_seq IS NULL OR r.seq < before_seq)
+    )
     SELECT CASE r.seq WHEN 0 THEN 0 ELSE r.seq + 1 END,
-           (SELECT k.payload::jsonb ->> 'key' FROM raxx_detect.chain_records k
-            WHERE k.chain_id = r.chain_id AND k.seq <= r.seq AND k.kind IN ('genesis', 'key') ORDER BY k.seq DESC LIMIT 1),
-           coalesce((SELECT m.payload::jsonb -> 'columns' FROM raxx_detect.chain_records m
-                     WHERE m.chain_id = r.chain_id AND m.seq <= r.seq AND m.kind = 'manifest' ORDER BY m.seq DESC LIMIT 1), '[]')
-    FROM raxx_detect.chain_records r
-    WHERE r.chain_id = chain_epochs.chain_id AND r.kind IN ('genesis', 'manifest', 'key') AND (before_seq IS NULL OR r.seq < before_seq)
+           (SELECT k.said ->> 'key' FROM told k WHERE k.seq <= r.seq AND k.kind IN ('genesis', 'key') ORDER BY k.seq DESC LIMIT 1),
+           coalesce((SELECT m.said -> 'columns' FROM told m WHERE m.seq <= r.seq AND m.kind = 'manifest' ORDER BY m.seq DESC LIMIT 1), '[]')
+    FROM told r WHERE r.kind IN ('genesis', 'manifest', 'key') AND EXISTS (SELECT FROM told g WHERE g.seq = 0 AND g.kind = 'genesis')
     ORDER BY 1
 $$;
 COMMENT ON FUNCTION raxx_detect.chain_epochs(uuid, bigint) IS
@@ -213,6 +250,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_plan(raxx_detect.chains, jsonb) IS
 'How the rows of a chain with these epochs ([{"from", "key", "columns"}]) are read from its relation as it is now.';
+
+CREATE FUNCTION raxx_detect.record_reading(chain_id uuid, epochs jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT jsonb_build_object('chain', chain_id, 'epochs', jsonb_agg(jsonb_build_object('from', e -> 'from', 'key', e -> 'key', 'columns', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object('name', c -> 'name', 'kind', c -> 'kind', 'at', n - 1) ORDER BY n), '[]')
+        FROM jsonb_array_elements(e -> 'columns') WITH ORDINALITY x(c, n))) ORDER BY (e ->> 'from')::bigint))::text
+    FROM jsonb_array_elements(epochs) e
+$$;
+COMMENT ON FUNCTION raxx_detect.record_reading(uuid, jsonb) IS 'How the records of a chain with these epochs are read: as its rows are, but whether the columns are still there does not matter.';
 
 CREATE FUNCTION raxx_detect.chain_epochs_json(chain_id uuid, before_seq bigint DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

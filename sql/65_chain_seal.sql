@@ -67,11 +67,11 @@ DECLARE
     head raxx_detect.chain_heads := raxx_detect.lock_record_head(chain);
     -- The genesis names its own key.
     epochs jsonb := CASE WHEN head.seq < 0 THEN jsonb_build_array(jsonb_build_object('from', 0, 'key', payload ->> 'key', 'columns', '[]'::jsonb))
-                         ELSE raxx_detect.chain_epochs_json(chain.chain_id) END;
+                         ELSE raxx_detect.sealing_epochs(chain, head) END;
     sealed text := (payload || jsonb_build_object('at', raxx_detect.utc_text(now())))::text;
     new_mac bytea;
 BEGIN
-    new_mac := raxx_detect.chain_seal_record((raxx_detect.chain_plan(chain, epochs)).reading, head.seq + 1, head.mac, sealed);
+    new_mac := raxx_detect.chain_seal_record(raxx_detect.record_reading(chain.chain_id, epochs), head.seq + 1, head.mac, sealed);
     INSERT INTO raxx_detect.chain_records (chain_id, seq, payload, prev, mac) VALUES (chain.chain_id, head.seq + 1, sealed, head.mac, new_mac);
     UPDATE raxx_detect.chain_heads h SET seq = head.seq + 1, mac = new_mac WHERE h.chain_id = chain.chain_id AND chain.mode <> 'declared';
     RETURN head.seq + 1;
@@ -79,29 +79,27 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.write_chain_record(raxx_detect.chains, jsonb) IS
 'Appends a record to a chain and returns its sequence number. The payload has its kind, and gets the time.';
 
-CREATE FUNCTION raxx_detect.manifest_due(chain raxx_detect.chains) RETURNS jsonb
+CREATE FUNCTION raxx_detect.manifest_due(chain raxx_detect.chains, last jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    last jsonb := (SELECT r.payload::jsonb FROM raxx_detect.chain_records r
-                   WHERE r.chain_id = chain.chain_id AND r.kind = 'manifest' ORDER BY r.seq DESC LIMIT 1);
     now_there jsonb := raxx_detect.sealable_columns(chain);
 BEGIN
     -- What the columns are called and what kinds they are of: a number alone is another after a restore.
-    IF (SELECT jsonb_agg(c - '{number,was}'::text[] ORDER BY n) FROM jsonb_array_elements(last -> 'columns') WITH ORDINALITY x(c, n))
+    IF (SELECT jsonb_agg(c - '{number,was}'::text[] ORDER BY n) FROM jsonb_array_elements(last) WITH ORDINALITY x(c, n))
        = (SELECT jsonb_agg(c - 'number' ORDER BY n) FROM jsonb_array_elements(now_there) WITH ORDINALITY x(c, n)) THEN
         RETURN NULL;
     END IF;
     -- The same number under another name: it was renamed.
     now_there := (SELECT jsonb_agg(CASE WHEN o.c IS NULL THEN x.c ELSE x.c || jsonb_build_object('was', o.c -> 'name') END ORDER BY x.n)
                   FROM jsonb_array_elements(now_there) WITH ORDINALITY x(c, n)
-                  LEFT JOIN jsonb_array_elements(last -> 'columns') o(c)
+                  LEFT JOIN jsonb_array_elements(last) o(c)
                       ON o.c -> 'number' = x.c -> 'number' AND o.c -> 'kind' = x.c -> 'kind' AND o.c -> 'name' <> x.c -> 'name'
                      AND NOT EXISTS (SELECT FROM jsonb_array_elements(now_there) s(c) WHERE s.c -> 'name' = o.c -> 'name'));
-    RETURN jsonb_strip_nulls(jsonb_build_object('kind', 'manifest', 'version', coalesce((last ->> 'version')::int, 0) + 1,
+    RETURN jsonb_strip_nulls(jsonb_build_object('kind', 'manifest', 'version', 1 + (SELECT count(*) FROM raxx_detect.chain_records r WHERE r.chain_id = chain.chain_id AND r.kind = 'manifest'),
         'columns', now_there, 'left_out', raxx_detect.unsealable_columns(chain)));
 END $$;
-COMMENT ON FUNCTION raxx_detect.manifest_due(raxx_detect.chains) IS
-'The manifest that a chain is due to get, because the columns of its relation are others than the last one says; NULL: none is.';
+COMMENT ON FUNCTION raxx_detect.manifest_due(raxx_detect.chains, jsonb) IS
+'The manifest that a chain is due to get, because the columns of its relation are others than those that are sealed now (last); NULL: none is.';
 
 -- ---- rows ---------------------------------------------------------------------------------------------------------------
 
@@ -149,6 +147,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     chain raxx_detect.chains := raxx_detect.sealed_chain_of(relation);
     head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
+    epochs jsonb;
     plan raxx_detect.chain_plan;
     manifest jsonb;
     seals raxx_detect.chain_seal[];
@@ -161,12 +160,14 @@ BEGIN
     END IF;
     -- Held to the end: the columns stay what they are.
     EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
-    manifest := raxx_detect.manifest_due(chain);
+    epochs := raxx_detect.sealing_epochs(chain, head);
+    manifest := raxx_detect.manifest_due(chain, epochs -> -1 -> 'columns');
     IF manifest IS NOT NULL THEN
         PERFORM raxx_detect.write_chain_record(chain, manifest);
         head := raxx_detect.lock_chain_head(chain.chain_id);
+        epochs := epochs || jsonb_build_object('from', head.seq + 1, 'key', epochs -> -1 -> 'key', 'columns', manifest -> 'columns');
     END IF;
-    plan := raxx_detect.chain_plan(chain, raxx_detect.chain_epochs_json(chain.chain_id));
+    plan := raxx_detect.chain_plan(chain, epochs);
     seals := raxx_detect.chain_seals(plan, head, at_most);
     IF seals IS NOT NULL THEN
         PERFORM raxx_detect.write_seals(plan, seals);

@@ -100,7 +100,7 @@ BEGIN
     INSERT INTO raxx_detect.chain_heads (chain_id, seq, mac) VALUES (chain.chain_id, -1, decode(repeat('00', 32), 'hex'));
     PERFORM raxx_detect.write_chain_record(chain, jsonb_build_object('kind', 'genesis', 'format', 1, 'chain', chain.chain_id,
         'relation', relation::text, 'mode', mode, 'key', coalesce(key_id, raxx_detect.newest_chain_key())));
-    PERFORM raxx_detect.write_chain_record(chain, raxx_detect.manifest_due(chain));
+    PERFORM raxx_detect.write_chain_record(chain, raxx_detect.manifest_due(chain, '[]'));
     RETURN chain.chain_id;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_attach(regclass, name[], text, text) IS

@@ -3,12 +3,13 @@
 -- one for each row after it. Whatever somebody has written into a record must not keep the chain from being verified.
 
 CREATE TYPE raxx_detect.chain_trust AS (
+    epochs jsonb,
     plan raxx_detect.chain_plan,
     records raxx_detect.chain_entry[],
     breaks raxx_detect.chain_break[]
 );
 COMMENT ON TYPE raxx_detect.chain_trust IS
-'What a chain''s records tell: how its rows are to be read, by the records that hold; all records, verified; and what is wrong with them.';
+'What a chain''s records tell: its epochs, and how its rows are to be read, by the records that hold; all records, verified; and what is wrong with them.';
 
 CREATE FUNCTION raxx_detect.record_break(kind text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -16,42 +17,6 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
                      ELSE 'content modified' END
 $$;
 COMMENT ON FUNCTION raxx_detect.record_break(text) IS 'What it is called if a record of this kind does not hold.';
-
--- ---- what a record says -------------------------------------------------------------------------------------------------------
-
-CREATE FUNCTION raxx_detect.is_manifest(columns jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(jsonb_typeof(columns) = 'array', false) AND (
-        SELECT count(*) <= 1600 AND count(DISTINCT c ->> 'name') = count(*)
-           AND coalesce(bool_and(jsonb_typeof(c -> 'name') = 'string' AND octet_length(c ->> 'name') BETWEEN 1 AND 255
-                                 AND jsonb_typeof(c -> 'kind') = 'string' AND octet_length(c ->> 'kind') BETWEEN 1 AND 255
-                                 AND coalesce(c ->> 'number', '1') ~ '^[0-9]{1,4}$'), true)
-        FROM jsonb_array_elements(CASE jsonb_typeof(columns) WHEN 'array' THEN columns ELSE '[]' END) c)
-$$;
-COMMENT ON FUNCTION raxx_detect.is_manifest(jsonb) IS 'Whether these are the columns of a manifest: an array of objects with a name that no other has, a kind, and perhaps a number.';
-
-CREATE FUNCTION raxx_detect.is_key_name(name jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(jsonb_typeof(name) = 'string' AND name #>> '{}' ~ '^[A-Za-z0-9._:/-]{1,64}$', false)
-$$;
-COMMENT ON FUNCTION raxx_detect.is_key_name(jsonb) IS 'Whether this can be the id of a key.';
-
-CREATE FUNCTION raxx_detect.record_says(payload text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    said jsonb;
-BEGIN
-    said := payload::jsonb;
-    RETURN CASE WHEN CASE said ->> 'kind'
-        WHEN 'genesis' THEN raxx_detect.is_key_name(said -> 'key')
-        WHEN 'key' THEN raxx_detect.is_key_name(said -> 'key')
-        WHEN 'manifest' THEN raxx_detect.is_manifest(said -> 'columns')
-        WHEN 'rolled back' THEN said ->> 'checkpoints' ~ '^\[[0-9]{1,18}(, [0-9]{1,18})*\]$'
-        ELSE jsonb_typeof(said -> 'kind') = 'string' END THEN said END;
-EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION raxx_detect.record_says(text) IS 'The payload of a record, or NULL if it is none that a record can have.';
 
 -- ---- epochs that are found by trying ------------------------------------------------------------------------------------------
 
@@ -74,15 +39,19 @@ $$;
 COMMENT ON FUNCTION raxx_detect.possible_epochs(raxx_detect.chains) IS
 'What a record that is gone may have said: any key of the ring, and the columns that there are, that any manifest names, or that it named before its change.';
 
-CREATE FUNCTION raxx_detect.holds_under(chain raxx_detect.chains, key_id text, columns jsonb, seq bigint) RETURNS boolean
+CREATE FUNCTION raxx_detect.holds_in(chain raxx_detect.chains, epochs jsonb, seq bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    plan raxx_detect.chain_plan := raxx_detect.chain_plan(chain, jsonb_build_array(jsonb_build_object('from', 0, 'key', key_id, 'columns', columns)));
 BEGIN
-    RETURN EXISTS (SELECT FROM raxx_detect.chain_rows(plan, seq, seq) e WHERE e.holds)
-        OR EXISTS (SELECT FROM raxx_detect.chain_records r WHERE r.chain_id = chain.chain_id AND r.seq = holds_under.seq
-                   AND raxx_detect.chain_record_holds(plan.reading, r.seq, r.prev, r.mac, r.payload));
+    RETURN EXISTS (SELECT FROM raxx_detect.chain_records r WHERE r.chain_id = chain.chain_id AND r.seq = holds_in.seq
+                   AND raxx_detect.chain_record_holds(raxx_detect.record_reading(chain.chain_id, epochs), r.seq, r.prev, r.mac, r.payload))
+        OR EXISTS (SELECT FROM raxx_detect.chain_rows(raxx_detect.chain_plan(chain, epochs), seq, seq) e WHERE e.holds);
 END $$;
+COMMENT ON FUNCTION raxx_detect.holds_in(raxx_detect.chains, jsonb, bigint) IS 'Whether an entry holds with these epochs.';
+
+CREATE FUNCTION raxx_detect.holds_under(chain raxx_detect.chains, key_id text, columns jsonb, seq bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT raxx_detect.holds_in(chain, jsonb_build_array(jsonb_build_object('from', 0, 'key', key_id, 'columns', columns)), seq)
+$$;
 COMMENT ON FUNCTION raxx_detect.holds_under(raxx_detect.chains, text, jsonb, bigint) IS 'Whether an entry holds with this key and these columns.';
 
 CREATE FUNCTION raxx_detect.entry_from(chain raxx_detect.chains, seq bigint) RETURNS bigint
@@ -158,7 +127,7 @@ BEGIN
         begins := raxx_detect.entry_from(chain, gone_from);
         -- It begins after a record. Where that one holds, or a row is in its place, somebody has only sealed with another key.
         CONTINUE WHEN begins = 0 OR raxx_detect.has_row(chain, begins - 1)
-                   OR raxx_detect.holds_under(chain, own ->> 'key', own -> 'columns', begins - 1);
+                   OR raxx_detect.holds_in(chain, epochs, begins - 1);
         kind := raxx_detect.what_changed(own, candidate.key_id, begins - 1);
         RETURN (jsonb_build_object('from', begins, 'key', candidate.key_id, 'columns', candidate.columns),
                 (raxx_detect.record_break(kind), least(gone_from, begins - 1), begins - 1,
@@ -207,14 +176,15 @@ DECLARE
     own jsonb := epochs -> -1;
     lost raxx_detect.lost_epoch;
 BEGIN
-    result := epochs;
+    -- Nothing that a bad genesis says is a key of the chain.
+    result := CASE broken.seq_to WHEN 0 THEN jsonb_set(epochs, '{0,key}', '""') ELSE epochs END;
     IF next IS NOT NULL AND NOT raxx_detect.holds_under(chain, own ->> 'key', own -> 'columns', next) THEN
         lost := raxx_detect.lost_epoch(chain, epochs, next);
         IF lost IS NOT NULL THEN
-            result := raxx_detect.with_epoch(epochs, lost.epoch);
+            result := raxx_detect.with_epoch(result, lost.epoch);
             broken.kind := CASE broken.seq_from WHEN 0 THEN broken.kind ELSE (lost.broken).kind END;
         ELSE
-            result := raxx_detect.with_epoch(epochs, jsonb_build_object('from', broken.seq_to + 1, 'key', '', 'columns', '[]'::jsonb));
+            result := raxx_detect.with_epoch(result, jsonb_build_object('from', broken.seq_to + 1, 'key', '', 'columns', '[]'::jsonb));
             broken.detail := broken.detail || '; entries after it cannot be verified';
         END IF;
     END IF;
@@ -254,7 +224,7 @@ BEGIN
             epochs := jsonb_build_array(jsonb_build_object('from', 0, 'key', coalesce(said ->> 'key', ''), 'columns', '[]'::jsonb));
         END IF;
         epochs := raxx_detect.with_found(epochs, tried, r.seq);
-        holds := raxx_detect.chain_record_holds((raxx_detect.chain_plan(chain, epochs)).reading, r.seq, r.prev, r.mac, r.payload);
+        holds := raxx_detect.chain_record_holds(raxx_detect.record_reading(chain.chain_id, epochs), r.seq, r.prev, r.mac, r.payload);
         IF r.seq > 0 AND NOT coalesce(holds, epochs -> -1 ->> 'key' <> '') THEN
             lost := raxx_detect.lost_epoch(chain, epochs, r.seq);
             IF lost IS NOT NULL THEN  -- it is another one that does not
@@ -272,8 +242,26 @@ BEGIN
             result := after.trust; epochs := after.result;
         END IF;
     END LOOP;
-    result.plan := raxx_detect.chain_plan(chain, raxx_detect.with_found(epochs, tried, 9223372036854775807));
+    result.epochs := raxx_detect.with_found(epochs, tried, 9223372036854775807);
+    result.plan := raxx_detect.chain_plan(chain, result.epochs);
     RETURN result;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_trust(raxx_detect.chains, raxx_detect.lost_epoch[]) IS
 'Verifies the records of a chain in order. A record that does not hold changes nothing about how rows are read. tried: epochs of which no record tells, as raxx_detect.lost_epoch finds them from rows.';
+
+CREATE FUNCTION raxx_detect.sealing_epochs(chain raxx_detect.chains, head raxx_detect.chain_heads) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    epochs jsonb := raxx_detect.chain_epochs_json(chain.chain_id);
+    lost raxx_detect.lost_epoch;
+BEGIN
+    -- Where the last entry holds, the records tell the truth about how to go on.
+    IF epochs <> '[]' AND raxx_detect.holds_in(chain, epochs, head.seq) THEN
+        RETURN epochs;
+    END IF;
+    epochs := (raxx_detect.chain_trust(chain)).epochs;
+    lost := raxx_detect.lost_epoch(chain, epochs, head.seq);
+    RETURN CASE WHEN lost IS NULL THEN epochs ELSE raxx_detect.with_epoch(epochs, lost.epoch) END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.sealing_epochs(raxx_detect.chains, raxx_detect.chain_heads) IS
+'The epochs by which entries are sealed: what the records tell, or, where somebody has tampered with those, what verification finds.';

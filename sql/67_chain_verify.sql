@@ -69,27 +69,26 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.audit_range(raxx_detect.chain_trust, bigint, bigint, bytea, bytea, boolean) IS
 'Verifies the entries of a chain in a range, in any order. everything: reads the whole relation, which is faster for most of it and also sees what has no place in the chain.';
 
-CREATE FUNCTION raxx_detect.lost_before(chain raxx_detect.chains, trust raxx_detect.chain_trust, tally raxx_detect.tally_result, from_seq bigint)
+CREATE FUNCTION raxx_detect.lost_before(chain raxx_detect.chains, trust raxx_detect.chain_trust, tally raxx_detect.tally_result, from_seq bigint, to_seq bigint)
 RETURNS raxx_detect.lost_epoch LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     result raxx_detect.lost_epoch;
     seq bigint;
 BEGIN
-    IF tally.invalid = 0 THEN
-        RETURN NULL;
-    END IF;
-    -- The first entry, and those behind a hole.
-    FOR seq IN SELECT o.seq FROM (
+    -- The first entry, and those behind a hole, also one that goes on behind the range.
+    FOR seq IN SELECT raxx_detect.entry_from(chain, to_seq + 1) WHERE to_seq = ANY (tally.suspicious_to) AND raxx_detect.entry_from(chain, to_seq) > to_seq
+               UNION ALL
+               SELECT o.seq FROM (
                    SELECT e.seq, e.holds, lag(e.seq, 1, -1) OVER (ORDER BY e.seq) AS seq_before
                    FROM unnest(tally.suspicious_from, tally.suspicious_to) s(low, high) CROSS JOIN LATERAL raxx_detect.chain_rows(trust.plan, s.low - 1, s.high) e) o
                WHERE NOT o.holds AND (o.seq = from_seq OR NOT o.seq_before BETWEEN o.seq - 1 AND o.seq)
-               ORDER BY o.seq LIMIT 3 LOOP
-        result := raxx_detect.lost_epoch(chain, (trust.plan).reading::jsonb -> 'epochs', seq);
+               ORDER BY 1 LIMIT 3 LOOP
+        result := raxx_detect.lost_epoch(chain, trust.epochs, seq);
         EXIT WHEN result IS NOT NULL;
     END LOOP;
     RETURN result;
 END $$;
-COMMENT ON FUNCTION raxx_detect.lost_before(raxx_detect.chains, raxx_detect.chain_trust, raxx_detect.tally_result, bigint) IS
+COMMENT ON FUNCTION raxx_detect.lost_before(raxx_detect.chains, raxx_detect.chain_trust, raxx_detect.tally_result, bigint, bigint) IS
 'An epoch that began with a record that is gone, if that is why rows do not hold; NULL if that is not why.';
 
 -- ---- in order -------------------------------------------------------------------------------------------------------------
@@ -183,7 +182,7 @@ DECLARE
     key text;
 BEGIN
     FOR key IN SELECT k.key_id FROM raxx_detect.chain_keys() k WHERE k.kind = 'chain'
-               EXCEPT SELECT raxx_detect.epoch_at((trust.plan).reading::jsonb -> 'epochs', b.seq_from) ->> 'key' LOOP
+               EXCEPT SELECT raxx_detect.epoch_at(trust.epochs, b.seq_from) ->> 'key' LOOP
         plan.reading := jsonb_set((trust.plan).reading::jsonb, '{epochs}', (
             SELECT jsonb_agg(e || jsonb_build_object('key', key)) FROM jsonb_array_elements((trust.plan).reading::jsonb -> 'epochs') e))::text;
         IF EXISTS (SELECT FROM raxx_detect.chain_rows(plan, b.seq_from, b.seq_from) e WHERE e.holds) THEN

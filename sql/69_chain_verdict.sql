@@ -76,6 +76,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.structural_break(raxx_detect.chains) IS 'A break if there is no chain to be read any more, else NULL.';
 
+CREATE FUNCTION raxx_detect.is_unreadable(chain raxx_detect.chains) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT (raxx_detect.structural_break(chain)).kind IS NOT NULL
+$$;
+COMMENT ON FUNCTION raxx_detect.is_unreadable(raxx_detect.chains) IS 'Whether there is no chain to be read any more (raxx_detect.structural_break).';
+
 CREATE FUNCTION raxx_detect.missing_keys(trust raxx_detect.chain_trust) RETURNS raxx_detect.chain_break
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT ('indeterminate', min((e ->> 'from')::bigint), NULL, format('there is no key %s', string_agg(DISTINCT e ->> 'key', ', ')))::raxx_detect.chain_break
@@ -143,7 +149,7 @@ BEGIN
     LOOP
         trust := raxx_detect.chain_trust(chain, tried);
         tally := raxx_detect.audit_range(trust, from_seq, to_seq, before, last, whole AND to_seq = head.seq);
-        lost := raxx_detect.lost_before(chain, trust, tally, from_seq);
+        lost := raxx_detect.lost_before(chain, trust, tally, from_seq, to_seq);
         EXIT WHEN lost IS NULL OR cardinality(tried) >= 20;
         tried := tried || lost;
     END LOOP;

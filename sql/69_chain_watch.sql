@@ -249,7 +249,7 @@ BEGIN
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to) VALUES (rule.rule_id, binding.source, least(as_of, now()), least(as_of, now()))
     ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to, quiet = 'empty';
     result.covered := range_merge(coalesce(result.covered, 'empty'), tstzrange(as_of, as_of, '[]'));
-    IF result.outcome = 'ok' THEN
+    IF result.outcome = 'ok' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = binding.relation) THEN
         PERFORM raxx_detect.note_quiet(rule, binding, as_of);
     END IF;
 END $$;
@@ -272,7 +272,9 @@ DECLARE
     chain raxx_detect.chains := raxx_detect.attached_chain(binding.relation);
     head raxx_detect.chain_heads;
 BEGIN
-    IF chain.chain_id IS NULL OR raxx_detect.structural_break(chain) IS NOT NULL OR raxx_detect.has_work(chain) THEN
+    IF chain.chain_id IS NULL OR raxx_detect.is_unreadable(chain) THEN
+        RETURN '-infinity';
+    ELSIF raxx_detect.has_work(chain) THEN
         RETURN '-infinity';
     END IF;
     SELECT h.* INTO head FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
@@ -350,7 +352,7 @@ DECLARE
     last bigint;
     report raxx_detect.chain_report;
 BEGIN
-    IF chain.chain_id IS NULL OR raxx_detect.structural_break(chain) IS NOT NULL THEN
+    IF chain.chain_id IS NULL OR raxx_detect.is_unreadable(chain) THEN
         RETURN 'undetermined';
     END IF;
     -- From the row before the silence to the one after it, or to the last entry.

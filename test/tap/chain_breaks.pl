@@ -34,6 +34,7 @@ keep_lines(@lines);
 
 # All runs look at the checkpoints, and make one.
 my $rule = 'data_audit_log_hash_chain_break';
+my $table = 'customer_audit_events';
 $node->safe_psql($db, <<"SQL");
 UPDATE raxx_detect.rules SET params = params || '{"checkpoint_every": "1 microsecond"}' WHERE rule_id = '$rule';
 -- A pass over the whole chain, and a little more.
@@ -46,14 +47,18 @@ BEGIN
 		UPDATE raxx_detect.chain_heads SET sliced_at = NULL;
 		UPDATE raxx_detect.coverage SET quiet = 'empty';
 		SELECT * INTO r FROM raxx_detect.run('$rule');
-		IF r.outcome <> 'ok' AND r.detail !~ 'has no rows\$' THEN RETURN NEXT concat_ws(' ', 'run', i, r.outcome, r.detail); END IF;
+		IF r.outcome <> 'ok' AND r.detail !~ '(has no rows|no longer exists)\$' THEN RETURN NEXT concat_ws(' ', 'run', i, r.outcome, r.detail); END IF;
 	END LOOP;
 	RETURN QUERY SELECT concat_ws(' ', f.evidence ->> 'kind', f.evidence ->> 'seq_from', f.evidence ->> 'seq_to') FROM raxx_detect.detection_findings f
-		WHERE f.rule_id = '$rule' ORDER BY (f.evidence ->> 'seq_from')::bigint;
+		WHERE f.rule_id = '$rule' ORDER BY (f.evidence ->> 'seq_from')::bigint, f.evidence ->> 'kind';
 END \$\$;
-CREATE FUNCTION attack.verify() RETURNS SETOF text LANGUAGE sql AS \$\$
-	SELECT concat_ws(' ', v.kind, v.seq_from, v.seq_to) FROM raxx_detect.verify_chain((SELECT relation FROM raxx_detect.chains), 'full') v
-\$\$;
+CREATE FUNCTION attack.verify() RETURNS SETOF text LANGUAGE plpgsql AS \$\$
+BEGIN
+	RETURN QUERY SELECT concat_ws(' ', v.kind, v.seq_from, v.seq_to)
+		FROM raxx_detect.verify_chain((SELECT relation FROM raxx_detect.source_bindings WHERE source = '$table'), 'full') v;
+EXCEPTION WHEN undefined_object THEN
+	RETURN NEXT 'no chain';
+END \$\$;
 SELECT * FROM raxx_detect.run('$rule');
 SQL
 @lines = split /\n/, $node->safe_psql($db, 'SELECT line FROM raxx_detect.chain_checkpoints ORDER BY number');
@@ -61,7 +66,7 @@ keep_lines(@lines);
 
 my $session = new_session($node, $db);
 is($session->query('SELECT attack.verify()'), "intact 0 $last", 'nothing is wrong before');
-is($session->query('SELECT attack.run_through()'), '', 'and there is no finding');
+is($session->query('BEGIN; SELECT attack.run_through(); ROLLBACK'), '', 'and there is no finding');
 
 # breaks NAME, SQL, EXPECTED: after the SQL verification, and the runs, tell what is expected: lines of a kind and its entries.
 # A third and fourth say what they tell where it is not the same.
@@ -86,8 +91,7 @@ sub breaks
 my %place = (
 	'first row' => 2, 'second row' => 3, 'first row of a key' => 30_003, 'middle' => 45_000, 'at a checkpoint' => $last_kept,
 	'after a checkpoint' => $last_kept + 1, 'last row' => $last);
-my $table = 'customer_audit_events';
-foreach my $place ($ENV{SKIP} ? () : sort { $place{$a} <=> $place{$b} } keys %place)
+foreach my $place (sort { $place{$a} <=> $place{$b} } keys %place)
 {
 	my $seq = $place{$place};
 	my $row = "WHERE raxx_seq = $seq";
@@ -179,32 +183,33 @@ foreach my $seq (sort { $a <=> $b } keys %record)
 		'{"kind": "rolled back", "checkpoints": 7}', '{"kind": "rolled back", "checkpoints": ["x"]}')
 	{
 		my $expected = $seq == 0 ? 'genesis replaced 0 0' : $break;
-		breaks("record $seq is $hostile", "UPDATE raxx_detect.chain_records SET payload = '$hostile' $row", $expected);
+		breaks("record $seq is $hostile", "ALTER TABLE raxx_detect.chain_records ALTER kind DROP EXPRESSION, ALTER kind DROP NOT NULL; UPDATE raxx_detect.chain_records SET payload = '$hostile' $row", $expected);
 	}
 }
 breaks('a record that is no JSON', "ALTER TABLE raxx_detect.chain_records ALTER kind DROP EXPRESSION;
 	UPDATE raxx_detect.chain_records SET payload = 'not JSON' WHERE seq = 30002", 'key epoch 30002 30002');
 breaks('a stretch with a record of a key is gone', "DELETE FROM $table WHERE raxx_seq BETWEEN 29000 AND 31000; DELETE FROM raxx_detect.chain_records WHERE seq = 30002", 'key epoch 29000 31000');
 breaks('a stretch with a manifest is gone', "DELETE FROM $table WHERE raxx_seq BETWEEN 60000 AND 60010; DELETE FROM raxx_detect.chain_records WHERE seq = 60003", 'schema tampered 60000 60010');
-breaks('all records are gone', 'DELETE FROM raxx_detect.chain_records', "genesis replaced 0 $last");
+breaks('all records are gone', 'DELETE FROM raxx_detect.chain_records', "genesis replaced 0 0\nkey epoch 30002 30002\nschema tampered 60003 60003",
+	run_through => "genesis replaced 0 0\nkey epoch 30002 30002\nkey epoch 60003 60003\nschema tampered 60003 60003");    # a slice behind both does not see that there were two
 breaks('a record with a number to come', qq{INSERT INTO raxx_detect.chain_records (chain_id, seq, payload, prev, mac)
 	SELECT chain_id, 200000, '{"kind": "note"}', prev, mac FROM raxx_detect.chain_records WHERE seq = 1}, "fork @{[$last + 1]} 200000");
 breaks('a record with the number of a row', qq{INSERT INTO raxx_detect.chain_records (chain_id, seq, payload, prev, mac)
 	SELECT chain_id, 45000, '{"kind": "note"}', attack.mac(44999), attack.mac(45000) FROM raxx_detect.chain_records WHERE seq = 1}, 'content modified 45000 45000');
 
+# A run seals a manifest: the table is no longer as the last one says.
 # ---- the table ------------------------------------------------------------------------------------------------------------------
-breaks('a sealed column is gone', "ALTER TABLE $table DROP operator", "schema tampered 2 $last");
-breaks('a column that was sealed later is gone', "ALTER TABLE $table DROP note", "schema tampered 60004 $last");
-breaks('a column of another type', "ALTER TABLE $table ALTER action TYPE bytea USING convert_to(action, 'UTF8')", "schema tampered 2 $last");
-breaks('a column of a type without a canonical form', "ALTER TABLE $table ALTER note TYPE tsvector USING to_tsvector(note)", "schema tampered 60004 $last");
+breaks('a sealed column is gone', "ALTER TABLE $table DROP operator", "schema tampered 2 $last", run_through => "schema tampered 2 @{[$last + 1]}");
+breaks('a column that was sealed later is gone', "ALTER TABLE $table DROP note", "schema tampered 60004 $last", run_through => "schema tampered 60004 @{[$last + 1]}");
+breaks('a column of another type', "ALTER TABLE $table ALTER action TYPE bytea USING convert_to(action, 'UTF8')", "schema tampered 2 $last", run_through => "schema tampered 2 @{[$last + 1]}");
+breaks('a column of a type without a canonical form', "ALTER TABLE $table ALTER note DROP DEFAULT, ALTER note TYPE tsvector USING to_tsvector(note)", "schema tampered 60004 $last", run_through => "schema tampered 60004 @{[$last + 1]}");
 breaks('a chain column is gone', "ALTER TABLE $table DROP raxx_mac", 'chain missing 0');
 breaks('the numbers are gone', "ALTER TABLE $table DROP raxx_seq", 'chain missing 0');
 breaks('a chain column of another type', "ALTER TABLE $table ALTER raxx_mac TYPE text USING encode(raxx_mac, 'hex')", 'chain missing 0');
 breaks('the table is gone', "DROP TABLE $table", 'chain missing 0');
-breaks('the chain is gone', 'DELETE FROM raxx_detect.chains', 'chain missing 0', verify => '');
+breaks('the chain is gone', 'SET LOCAL session_replication_role = origin; DELETE FROM raxx_detect.chains', 'chain missing 0', verify => 'no chain');
 breaks('the head is gone', 'DELETE FROM raxx_detect.chain_heads', 'chain missing 0');
 breaks('the chain is said to have ended', 'UPDATE raxx_detect.chains SET detached_at = now()', 'chain missing 0');
-breaks('another column with that name', "ALTER TABLE $table RENAME operator TO who; ALTER TABLE $table ADD operator text", 'intact', verify => '?', run_through => '?');
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------------------
 my $checkpoints = 'raxx_detect.chain_checkpoints';
@@ -213,7 +218,8 @@ breaks('the last checkpoint is gone', "DELETE FROM $checkpoints WHERE number = 4
 breaks('all checkpoints are gone', "DELETE FROM $checkpoints", "checkpoint missing 0 $last");
 breaks('a checkpoint with another signature', "UPDATE $checkpoints SET line = replace(line, right(line, 4), 'AAA=') WHERE number = 2", 'checkpoint invalid 60002 60002');
 breaks('a checkpoint that is none', "UPDATE $checkpoints SET line = 'nothing' WHERE number = 2", 'checkpoint invalid 60002 60002');
-breaks('a checkpoint of a key that is not there', "UPDATE $checkpoints SET line = replace(line, ' c1 ', ' c7 ') WHERE number = 2", 'indeterminate 60002 60002', run_through => '?');
+breaks('a checkpoint of a key that is not there', "UPDATE $checkpoints SET line = replace(line, ' c1 ', ' c7 ') WHERE number = 2", 'indeterminate 60002 60002',
+	run_through => join "\n", map { "run $_ no_data $table is indeterminate: there is no key to verify the signatures of 1 checkpoints" } 1 .. 7);
 breaks("a checkpoint's $_->[0]", "UPDATE $checkpoints SET $_->[0] = $_->[1] WHERE number = 2", "checkpoint invalid $_->[2] $_->[2]")
   foreach [ 'mac', "sha256('x')", 60_002 ], [ 'seq', 60_001, 60_002 ], [ 'made_at', "made_at - interval '1 second'", 60_002 ], [ 'seq', '-7', 60_002 ], [ 'seq', 9_000_000_000, 60_002 ];
 breaks("a checkpoint's number", "UPDATE $checkpoints SET number = 5 WHERE number = 4", "checkpoint invalid $last $last");
