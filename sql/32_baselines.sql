@@ -267,7 +267,9 @@ RETURNS SETOF record LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog
 BEGIN
     RETURN QUERY
     WITH ends AS (
-        SELECT raxx_detect.judging_day($1, $2, greatest($3, raxx_detect.before($4, interval '400 days'))) AS first_day,
+        SELECT raxx_detect.judging_day($1, $2, least($4, greatest($3, raxx_detect.before($4, interval '400 days'),
+                   -- a day before that of the first row has no baseline
+                   (SELECT s.first_event FROM raxx_detect.baseline_starts s WHERE s.rule_id = ($1).rule_id AND s.source = ($2).source)))) AS first_day,
                raxx_detect.judging_day($1, $2, $4) AS last_day
     ), days AS (
         SELECT e.first_day + i AS day FROM ends e CROSS JOIN LATERAL generate_series(0, e.last_day - e.first_day) i

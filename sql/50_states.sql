@@ -89,8 +89,9 @@ BEGIN
     END LOOP;
     state := CASE WHEN rule.ships = 'live' OR ready THEN 'live' ELSE 'placeholder' END;
     reason := CASE
-        WHEN rule.method = 'chain' THEN 'verifies the hash chain of ' || (
-            SELECT string_agg(b.source, ', ') FROM unnest(bindings) b WHERE (raxx_detect.attached_chain(b.relation)).chain_id IS NOT NULL)
+        WHEN rule.method = 'chain' THEN coalesce('verifies the hash chain of ' || (
+            SELECT string_agg(b.source, ', ') FROM unnest(bindings) b WHERE (raxx_detect.attached_chain(b.relation)).chain_id IS NOT NULL),
+            'no hash chain is attached any more')
         WHEN bindings = '{}' THEN 'judges nothing yet: no snapshot has been taken (SELECT * FROM raxx_detect.scrape_statements())'
         WHEN rule.baseline_window IS NULL THEN 'judged by its thresholds; it has no baseline'
         WHEN ready THEN 'judged by its baseline: ' || array_to_string(progress, ', ')

@@ -279,7 +279,8 @@ BEGIN
         PERFORM raxx_detect.match_columns(binding.source, binding.relation, binding.columns);  -- says best what may not be read
     END IF;
     PERFORM raxx_detect.know_baseline_start(rule, binding);
-    upto := known.looked_to;
+    -- Who has looked, but could settle nothing at all (it saw the past), has judged old days by few baselines: they are judged now.
+    upto := CASE WHEN settled > '-infinity' OR settles_to = '-infinity' THEN known.looked_to END;
     LOOP
         upto := raxx_detect.slice_end(rule, binding, upto, as_of);
         result := raxx_detect.judge_slice(rule, binding, upto, settles_to, result, settled_before);

@@ -4,15 +4,17 @@
 CREATE TABLE raxx_detect.chains (
     chain_id uuid PRIMARY KEY,
     relation regclass NOT NULL,
-    mode text NOT NULL CHECK (mode IN ('sealer', 'commit')),
+    mode text NOT NULL CHECK (mode IN ('sealer', 'commit', 'declared')),
     columns name[],
     attached_at timestamptz NOT NULL DEFAULT now(),
-    detached_at timestamptz
+    detached_at timestamptz,
+    declared jsonb CHECK ((mode = 'declared') = (declared IS NOT NULL))
 );
 CREATE UNIQUE INDEX chains_attached ON raxx_detect.chains (relation) WHERE detached_at IS NULL;
 COMMENT ON TABLE raxx_detect.chains IS 'Hash chains of relations: made by raxx_detect.chain_attach, ended by raxx_detect.chain_detach.';
-COMMENT ON COLUMN raxx_detect.chains.mode IS 'Who seals a row: sealer (raxx_detect.chain_seal, which rule 7''s run calls, after the commit) or commit (a deferred trigger, in the transaction that inserts it).';
+COMMENT ON COLUMN raxx_detect.chains.mode IS 'Who seals a row: sealer (raxx_detect.chain_seal, which rule 7''s run calls, after the commit) or commit (a deferred trigger, in the transaction that inserts it); declared: the application that writes it, as raxx_detect.chain_declare was told.';
 COMMENT ON COLUMN raxx_detect.chains.columns IS 'The columns that are sealed; NULL: all that there are, and those that come.';
+COMMENT ON COLUMN raxx_detect.chains.declared IS 'How the application makes the MACs, with all defaults filled in (mode declared); what counts is the copy in the chain''s sealed genesis record.';
 
 CREATE TABLE raxx_detect.chain_heads (
     chain_id uuid PRIMARY KEY REFERENCES raxx_detect.chains ON DELETE CASCADE,
@@ -60,6 +62,21 @@ BEGIN
     RETURN chain;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_of(regclass) IS 'The chain that is attached to a relation; raises 42704 if there is none.';
+
+CREATE FUNCTION raxx_detect.sealed_chain_of(relation regclass) RETURNS raxx_detect.chains
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    chain raxx_detect.chains := raxx_detect.chain_of(relation);
+BEGIN
+    IF chain.mode = 'declared' THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('the chain of %s is written by the application', relation),
+            DETAIL = 'It was declared by raxx_detect.chain_declare; raxx_detect only verifies it.',
+            HINT = 'To change how it is made, end it with raxx_detect.chain_detach, and declare it again.';
+    END IF;
+    RETURN chain;
+END $$;
+COMMENT ON FUNCTION raxx_detect.sealed_chain_of(regclass) IS
+'The chain that is attached to a relation, if its rows are sealed here; raises 42704 if there is none, 55000 if an application writes it.';
 
 CREATE FUNCTION raxx_detect.utc_text(instant timestamptz) RETURNS text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -46,10 +46,25 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.lock_chain_head(uuid) IS 'The head of a chain, locked until the transaction ends: nobody else can seal.';
 
-CREATE FUNCTION raxx_detect.write_chain_record(chain raxx_detect.chains, payload jsonb) RETURNS bigint
+CREATE FUNCTION raxx_detect.lock_record_head(chain raxx_detect.chains) RETURNS raxx_detect.chain_heads
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
+BEGIN
+    -- The rows of an application have numbers of their own: the records of such a chain follow one another.
+    IF chain.mode = 'declared' THEN
+        SELECT r.seq, r.mac INTO head.seq, head.mac FROM raxx_detect.chain_records r WHERE r.chain_id = chain.chain_id ORDER BY r.seq DESC LIMIT 1;
+        head.seq := coalesce(head.seq, -1);
+        head.mac := coalesce(head.mac, decode(repeat('00', 32), 'hex'));
+    END IF;
+    RETURN head;
+END $$;
+COMMENT ON FUNCTION raxx_detect.lock_record_head(raxx_detect.chains) IS 'The entry that the next record of a chain follows, with the head locked.';
+
+CREATE FUNCTION raxx_detect.write_chain_record(chain raxx_detect.chains, payload jsonb) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    head raxx_detect.chain_heads := raxx_detect.lock_record_head(chain);
     -- The genesis names its own key.
     epochs jsonb := CASE WHEN head.seq < 0 THEN jsonb_build_array(jsonb_build_object('from', 0, 'key', payload ->> 'key', 'columns', '[]'::jsonb))
                          ELSE raxx_detect.sealing_epochs(chain, head) END;
@@ -58,7 +73,7 @@ DECLARE
 BEGIN
     new_mac := raxx_detect.chain_seal_record(raxx_detect.record_reading(chain.chain_id, epochs), head.seq + 1, head.mac, sealed);
     INSERT INTO raxx_detect.chain_records (chain_id, seq, payload, prev, mac) VALUES (chain.chain_id, head.seq + 1, sealed, head.mac, new_mac);
-    UPDATE raxx_detect.chain_heads h SET seq = head.seq + 1, mac = new_mac WHERE h.chain_id = chain.chain_id;
+    UPDATE raxx_detect.chain_heads h SET seq = head.seq + 1, mac = new_mac WHERE h.chain_id = chain.chain_id AND chain.mode <> 'declared';
     RETURN head.seq + 1;
 END $$;
 COMMENT ON FUNCTION raxx_detect.write_chain_record(raxx_detect.chains, jsonb) IS
@@ -130,7 +145,7 @@ COMMENT ON FUNCTION raxx_detect.write_seals(raxx_detect.chain_plan, raxx_detect.
 CREATE FUNCTION raxx_detect.chain_seal(relation regclass, at_most bigint DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    chain raxx_detect.chains := raxx_detect.chain_of(relation);
+    chain raxx_detect.chains := raxx_detect.sealed_chain_of(relation);
     head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
     epochs jsonb;
     plan raxx_detect.chain_plan;
@@ -165,7 +180,7 @@ BEGIN
     RETURN coalesce(cardinality(seals), 0);
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_seal(regclass, bigint) IS
-'Seals up to at_most rows of a relation that have no place in its chain yet, and returns how many. One sealer at a time: another one waits. Raises 42704 without a chain, 22023 for at_most not within 1 and 1000000, 55000 if a row cannot be updated or there is no key.';
+'Seals up to at_most rows of a relation that have no place in its chain yet, and returns how many. One sealer at a time: another one waits. Raises 42704 without a chain, 55000 if the application seals, 22023 for at_most not within 1 and 1000000, 55000 if a row cannot be updated or there is no key.';
 
 CREATE PROCEDURE raxx_detect.chain_seal_backlog(relation regclass)
 LANGUAGE plpgsql AS $$

@@ -1,5 +1,19 @@
 -- Attaching a chain to a relation, and what people do to a chain: another key, a key that is revoked, an end.
 
+CREATE FUNCTION raxx_detect.require_no_chain(relation regclass) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    chain raxx_detect.chains;
+BEGIN
+    SELECT c.* INTO chain FROM raxx_detect.chains c WHERE c.relation = require_no_chain.relation AND c.detached_at IS NULL;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_object', MESSAGE = format('%s has a hash chain already', relation),
+            DETAIL = format('It is chain %s, attached at %s.', chain.chain_id, chain.attached_at),
+            HINT = 'End that one first, with a reason: raxx_detect.chain_detach.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.require_no_chain(regclass) IS 'Raises 42710 if a chain is attached to the relation.';
+
 CREATE FUNCTION raxx_detect.check_attachable(relation regclass, columns name[], mode text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -18,12 +32,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'wrong_object_type', MESSAGE = format('%s cannot have a hash chain', relation),
             DETAIL = 'It is not a table or a partitioned table.', HINT = 'Attach the chain to the table in which the rows are.';
     END IF;
-    SELECT c.* INTO chain FROM raxx_detect.chains c WHERE c.relation = relation AND c.detached_at IS NULL;
-    IF FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'duplicate_object', MESSAGE = format('%s has a hash chain already', relation),
-            DETAIL = format('It is chain %s, attached at %s.', chain.chain_id, chain.attached_at),
-            HINT = 'End that one first, with a reason: raxx_detect.chain_detach.';
-    END IF;
+    PERFORM raxx_detect.require_no_chain(relation);
     SELECT string_agg(quote_ident(w), ', ') INTO unknown FROM unnest(columns) w
     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = w AND a.attnum > 0 AND NOT a.attisdropped)
        OR raxx_detect.is_chain_column(w);
@@ -101,7 +110,7 @@ CREATE FUNCTION raxx_detect.chain_rotate_key(relation regclass, key_id text DEFA
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    chain raxx_detect.chains := raxx_detect.chain_of(relation);
+    chain raxx_detect.chains := raxx_detect.sealed_chain_of(relation);
     wanted text := coalesce(key_id, raxx_detect.newest_chain_key());
 BEGIN
     PERFORM raxx_detect.lock_chain_head(chain.chain_id);
@@ -121,7 +130,7 @@ CREATE FUNCTION raxx_detect.chain_revoke_key(relation regclass, key_id text, rea
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    chain raxx_detect.chains := raxx_detect.chain_of(relation);
+    chain raxx_detect.chains := raxx_detect.sealed_chain_of(relation);
 BEGIN
     PERFORM raxx_detect.lock_chain_head(chain.chain_id);
     IF reason IS NULL OR NOT EXISTS (SELECT FROM raxx_detect.chain_epochs(chain.chain_id) e WHERE e.key_id = key_id) THEN
@@ -150,7 +159,9 @@ BEGIN
     END IF;
     seq := raxx_detect.write_chain_record(chain, jsonb_build_object('kind', 'detach', 'reason', reason, 'by', session_user));
     UPDATE raxx_detect.chains c SET detached_at = now() WHERE c.chain_id = chain.chain_id;
-    EXECUTE format('DROP TRIGGER IF EXISTS raxx_seal_at_commit ON %s', relation);
+    IF chain.mode <> 'declared' THEN
+        EXECUTE format('DROP TRIGGER IF EXISTS raxx_seal_at_commit ON %s', relation);
+    END IF;
     -- Rule 7 does not miss it.
     DELETE FROM raxx_detect.coverage k USING raxx_detect.rules r, raxx_detect.source_bindings b
     WHERE r.rule_id = k.rule_id AND r.method = 'chain' AND b.source = k.source AND b.relation = relation;

@@ -95,7 +95,13 @@ COMMENT ON FUNCTION raxx_detect.lost_before(raxx_detect.chains, raxx_detect.chai
 
 CREATE FUNCTION raxx_detect.chain_macs(trust raxx_detect.chain_trust, seqs bigint[]) RETURNS TABLE (seq bigint, mac bytea)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+    chain raxx_detect.chains := (SELECT c FROM raxx_detect.chains c WHERE c.chain_id = (trust.plan).chain_id);
 BEGIN
+    IF chain.mode = 'declared' THEN
+        RETURN QUERY SELECT m.* FROM raxx_detect.declared_macs(chain, seqs) m;
+        RETURN;
+    END IF;
     RETURN QUERY SELECT e.seq, e.mac FROM unnest(trust.records) e WHERE e.seq = ANY (seqs);
     RETURN QUERY EXECUTE format('SELECT t.raxx_seq, t.raxx_mac FROM %s t WHERE t.raxx_seq = ANY ($1)', (trust.plan).relation) USING seqs;
 END $$;

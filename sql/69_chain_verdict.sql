@@ -56,6 +56,9 @@ COMMENT ON FUNCTION raxx_detect.sealing_trouble(raxx_detect.chains, raxx_detect.
 CREATE FUNCTION raxx_detect.structural_break(chain raxx_detect.chains) RETURNS raxx_detect.chain_break
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF chain.mode = 'declared' THEN
+        RETURN raxx_detect.declared_structural_break(chain);
+    END IF;
     RETURN CASE
         WHEN NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = chain.relation) THEN
             ('chain missing', 0, NULL, format('the relation (OID %s) is gone', chain.relation::oid))::raxx_detect.chain_break
@@ -131,6 +134,9 @@ DECLARE
     -- A chain follows nothing.
     before bytea := CASE WHEN whole THEN decode(repeat('00', 32), 'hex') END;
 BEGIN
+    IF chain.mode = 'declared' THEN
+        RETURN (raxx_detect.check_declared(chain, from_seq, to_seq, external)).report;
+    END IF;
     result.breaks := array_remove(ARRAY[raxx_detect.structural_break(chain)], NULL);
     IF result.breaks <> '{}' THEN
         RETURN result;

@@ -113,6 +113,9 @@ DECLARE
     stops timestamptz := clock_timestamp() + interval '2 seconds';
     state text; message text; detail text; hint text;
 BEGIN
+    IF chain.mode = 'declared' THEN
+        RETURN NULL;
+    END IF;
     WHILE raxx_detect.chain_seal(chain.relation) = 10000 AND clock_timestamp() < stops LOOP
     END LOOP;
     RETURN NULL;
@@ -183,6 +186,9 @@ DECLARE
     report raxx_detect.chain_report;
     slice record;
 BEGIN
+    IF chain.mode = 'declared' THEN
+        RETURN raxx_detect.verify_declared_due(rule, chain);
+    END IF;
     head := raxx_detect.lock_chain_head(chain.chain_id);
     IF head.seq <> head.verified_seq THEN
         report := raxx_detect.check_chain(chain, greatest(0, least(head.verified_seq, head.seq)), head.seq, NULL);
@@ -250,6 +256,16 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.watch_chain(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, raxx_detect.rule_run) IS
 'What a run of rule 7 does about one source: seals, verifies what is due, and writes findings. A chain is as it is now, whatever as_of says.';
 
+CREATE FUNCTION raxx_detect.has_work(chain raxx_detect.chains) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE chain.mode
+        WHEN 'declared' THEN raxx_detect.last_declared_seq(chain) IS DISTINCT FROM
+            (SELECT nullif(h.seq, -1) FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id)
+        ELSE raxx_detect.has_unsealed(chain.relation) END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.has_work(raxx_detect.chains) IS 'Whether rows wait to be sealed, or, in a chain of an application, its last row is not the last one that was verified.';
+
 CREATE FUNCTION raxx_detect.chain_work_is_due(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -258,7 +274,7 @@ DECLARE
 BEGIN
     IF chain.chain_id IS NULL OR raxx_detect.is_unreadable(chain) THEN
         RETURN '-infinity';
-    ELSIF raxx_detect.has_unsealed(chain.relation) THEN
+    ELSIF raxx_detect.has_work(chain) THEN
         RETURN '-infinity';
     END IF;
     SELECT h.* INTO head FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
@@ -305,6 +321,29 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.check_chain_attached(raxx_detect.rules) IS
 'P3: whether a chain is attached to one of the rule''s sources, and keys can be read. (Whether its genesis holds is the rule''s own verdict: one that does not is a finding.)';
 
+CREATE FUNCTION raxx_detect.seq_column(chain raxx_detect.chains) RETURNS name
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE chain.mode WHEN 'declared' THEN chain.declared ->> 'seq' ELSE 'raxx_seq' END::name
+$$;
+COMMENT ON FUNCTION raxx_detect.seq_column(raxx_detect.chains) IS 'The column with the numbers of a chain''s rows.';
+
+CREATE FUNCTION raxx_detect.last_seq(chain raxx_detect.chains) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE chain.mode WHEN 'declared' THEN raxx_detect.last_declared_seq(chain)
+                           ELSE (SELECT h.seq FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id) END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.last_seq(raxx_detect.chains) IS 'The number of the last entry of a chain; NULL: it has none.';
+
+CREATE FUNCTION raxx_detect.more_than_a_million(chain raxx_detect.chains, from_seq bigint, to_seq bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- The numbers of an application may have holes.
+    RETURN CASE WHEN to_seq - from_seq::numeric <= 1000000 THEN false WHEN chain.mode = 'declared' THEN raxx_detect.end_of_stretch(chain, from_seq, 1000001) <= to_seq
+                ELSE true END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.more_than_a_million(raxx_detect.chains, bigint, bigint) IS 'Whether there are more than a million entries between two numbers.';
+
 CREATE FUNCTION raxx_detect.chain_verdict(binding raxx_detect.source_bindings, gap tstzrange) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -317,12 +356,13 @@ BEGIN
         RETURN 'undetermined';
     END IF;
     -- From the row before the silence to the one after it, or to the last entry.
-    EXECUTE format('SELECT min(t.raxx_seq), max(t.raxx_seq) FROM %s t WHERE t.%2$I >= $1 AND t.%2$I <= coalesce($2, $1)', binding.relation, raxx_detect.time_column(binding))
+    EXECUTE format('SELECT min(t.%3$I), max(t.%3$I) FROM %1$s t WHERE t.%2$I >= $1 AND t.%2$I <= coalesce($2, $1)', binding.relation, raxx_detect.time_column(binding),
+        raxx_detect.seq_column(chain))
     INTO first, last USING lower(gap), upper(gap);
     IF upper_inf(gap) THEN
-        SELECT h.seq INTO last FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
+        last := raxx_detect.last_seq(chain);
     END IF;
-    IF first IS NULL OR last IS NULL OR last - first > 1000000 THEN
+    IF first IS NULL OR last IS NULL OR raxx_detect.more_than_a_million(chain, first, last) THEN
         RETURN 'undetermined';
     END IF;
     report := raxx_detect.check_chain(chain, first, last, NULL);

@@ -273,7 +273,7 @@ struct EpochColumns {
 class ChainReading;
 // Derives the key of each epoch; the ring may go before the reading does. A ring of nullptr has no key. The text is
 // JSON: {"chain": UUID, "epochs": [{"from": 0, "key": ID, "columns": [{"name": .., "kind": .., "at": 0}, ..]}, ..]}
-// nullptr: see the error.
+// A key of "" is one that no ring has. nullptr: see the error.
 ChainReading* chain_reading_create(const KeyRing* ring, Bytes json, Error* error) noexcept;
 void chain_reading_free(ChainReading* reading) noexcept;              // wipes
 uint32_t chain_reading_epochs(const ChainReading* reading) noexcept;  // at least 1
@@ -342,6 +342,66 @@ Status chain_audit_serialize(ChainAudit* audit, Bytes* result, Error* error) noe
 // before: the MAC that the first entry of the range has to follow, last: that of its last one; nullptr: not known.
 Status chain_audit_judge(ChainAudit* audit, const unsigned char* before, const unsigned char* last,
                          ChainJudgement* result, Error* error) noexcept;
+
+// ---- chains that applications write (declared_audit.h) --------------------------------------------------------
+
+// In the form in which MACs stand in the table: hexadecimal digits, Base64 or bytes. data is nullptr for NULL.
+struct DeclaredRow {
+    int64_t seq;
+    Bytes prev;  // where the rows have it
+    Bytes mac;
+};
+
+// What the first row follows.
+struct DeclaredStart {
+    bool genesis;        // it is the first of the whole chain
+    int64_t seq_before;  // of the row before it, or one less than the first is said to have; kNoSeq: not known
+    Bytes mac;           // of the row before it; nullptr: not known
+};
+constexpr int64_t kNoSeq = INT64_MIN;
+
+enum class DeclaredFault : uint8_t {
+    content_modified,
+    link_broken,
+    seq_gap,
+    duplicate,
+    fork,
+    genesis_replaced,
+    unsealed,
+};
+struct DeclaredBreak {
+    DeclaredFault fault;
+    int64_t seq_from;
+    int64_t seq_to;
+    int64_t rows;  // that are wrong; 0: of rows that are not there
+};
+
+struct DeclaredReport {
+    int64_t rows;
+    int64_t unverified;  // there is no key
+    bool more;           // breaks than these
+    size_t break_count;
+    const DeclaredBreak* breaks;  // ascending
+    int64_t last_seq;             // of the last row with a MAC; kNoSeq: there is none
+    const unsigned char* last_mac;
+};
+
+// Verifies the rows of such a chain in the order of their numbers.
+class DeclaredAudit;
+// The format is the JSON that raxx_detect.chain_declare makes. nullptr: see the error
+DeclaredAudit* declared_audit_create(const KeyRing* ring, Bytes format, const DeclaredStart& start,
+                                     Error* error) noexcept;
+void declared_audit_free(DeclaredAudit* audit) noexcept;
+uint32_t declared_audit_columns(const DeclaredAudit* audit) noexcept;
+const char* declared_audit_kind(const DeclaredAudit* audit, uint32_t column) noexcept;
+// body: for each column the canonical form after its length. Fails where a number is less than the one before.
+Status declared_audit_add(DeclaredAudit* audit, const DeclaredRow& row, Bytes body, Error* error) noexcept;
+// Valid until declared_audit_free.
+Status declared_audit_finish(DeclaredAudit* audit, DeclaredReport* report, Error* error) noexcept;
+// The bytes of a MAC as it stands in a table; false if it is none.
+bool declared_audit_mac(const DeclaredAudit* audit, Bytes text, unsigned char mac[kMacSize]) noexcept;
+// Whether values whose canonical form is of this kind have a text that applications hash.
+bool has_plain_form(const char* kind) noexcept;
 
 // ---- checkpoints (checkpoint.h) -------------------------------------------------------------------------------
 

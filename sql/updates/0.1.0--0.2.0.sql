@@ -20,3 +20,7 @@ ALTER TABLE raxx_detect.heartbeat
     ADD COLUMN quiet_rules text[] NOT NULL DEFAULT '{}',
     ADD COLUMN configuration text;
 ALTER TABLE raxx_detect.heartbeat SET (fillfactor = 50);
+
+-- After the functions
+-- What the hash chain waits for is another thing by now.
+UPDATE raxx_detect.rules r SET state_reason = (raxx_detect.due_state(r)).reason WHERE r.method = 'chain' AND r.state = 'dormant';

@@ -1,5 +1,7 @@
 #include "core/chain_audit.h"
 
+#include <memory>
+
 #include "core/failure.h"
 
 namespace raxx {
@@ -75,7 +77,7 @@ Status chain_mac_holds(const ChainReading* reading, EntryKind kind, int64_t seq,
 ChainAudit* chain_audit_create(const ChainReading* reading, SeqRange range, uint64_t seed, Error* error) noexcept {
     ChainAudit* audit = nullptr;
     guarded(error, [&] {
-        audit = new ChainAudit(reading, range, seed);
+        audit = std::make_unique<ChainAudit>(reading, range, seed).release();
         return Status::ok;
     });
     return audit;
@@ -84,7 +86,7 @@ ChainAudit* chain_audit_create(const ChainReading* reading, SeqRange range, uint
 ChainAudit* chain_audit_from(Bytes serialized, Error* error) noexcept {
     ChainAudit* audit = nullptr;
     guarded(error, [&] {
-        audit = new ChainAudit(serialized);
+        audit = std::make_unique<ChainAudit>(serialized).release();
         return Status::ok;
     });
     return audit;

@@ -19,7 +19,7 @@ class ChainTally {
     // Of the entries numbered from `from` to `to`.
     ChainTally(int64_t from, int64_t to, uint64_t seed);
     // One that was serialized by the same build.
-    explicit ChainTally(Bytes serialized);
+    explicit ChainTally(Bytes bytes);
 
     void add(const ChainLink& link);
     // What has come out about an entry that was added.

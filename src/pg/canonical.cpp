@@ -199,7 +199,9 @@ void raise_no_canonical(Oid type) {
     pg_unreachable();
 }
 
-CanonicalBuffer canonical_buffer(size_t room) { return {static_cast<unsigned char*>(palloc(room)), 0, room, 0, false}; }
+CanonicalBuffer canonical_buffer(size_t room) {
+    return {static_cast<unsigned char*>(palloc(room)), 0, room, 0, false};
+}
 
 void canonical_grow(CanonicalBuffer* buffer, size_t more) {
     if (buffer->most != 0 && buffer->size + more > buffer->most) {

@@ -61,15 +61,15 @@ struct CanonicalBuffer {
     unsigned char* data;
     size_t size;
     size_t room;
-    size_t most;      // what would be more is let go, and overflown says so; 0: it is an error, at 1 GB
-    bool overflown;   // what is there means nothing
+    size_t most;     // what would be more is let go, and overflown says so; 0: it is an error, at 1 GB
+    bool overflown;  // what is there means nothing
 };
 
 // An empty one, in the current memory context.
 CanonicalBuffer canonical_buffer(size_t room);
 
-// Makes room; raises program_limit_exceeded where that would be more than a palloc gives (1 GB), and begins again from
-// the front where it would be more than the buffer is to hold.
+// Makes room; raises program_limit_exceeded where that would be more than a palloc gives (1 GB), and begins again
+// from the front where it would be more than the buffer is to hold.
 void canonical_grow(CanonicalBuffer* buffer, size_t more);
 
 // The end of what is there, with room for so many bytes.

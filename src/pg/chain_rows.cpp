@@ -9,7 +9,8 @@ namespace {
 
 constexpr size_t kUsualBody = 1024;
 constexpr size_t kMostBody = size_t{64} << 20;
-// In place of a body that would be longer, so that no row can keep others from being sealed. No body begins like it.
+// In place of a body that would be longer, so that no row can keep others from being sealed. No body begins like
+// it.
 constexpr unsigned char kTooLong[] = {0xFF, 0xFF, 0xFF, 0xFE};
 
 void free_reading(void* reading) { chain_reading_free(static_cast<ChainReading*>(reading)); }

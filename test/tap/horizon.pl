@@ -97,6 +97,28 @@ like($runner->query('SELECT culprit FROM raxx_detect.horizon()'), qr/^this trans
 $runner->query('COMMIT');
 is(settled(), $settled, 'it settles nothing');
 is(run_all(), 'anna,bob,carl,dora,erik,fred,gina,hans,ines', 'and loses nothing');
+is($node->safe_psql($db, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT rule_id, fixture FROM unnest('{cost_dyno_hour_spike,signup_geographic_burst}'::text[]) r, raxx_detect.self_test(r)
+	WHERE NOT ok; COMMIT"), '', 'nor does a first run over nine days, of which it settles none: each is judged by its own baseline');
+
+# Of more than 40 days not all are told apart as long as nothing is settled; the next run that settles judges them anew.
+my %found;
+foreach my $level ('READ COMMITTED', 'REPEATABLE READ')
+{
+	my $long = new_database($node, 'long_' . lc substr $level, 0, 4);
+	$found{$level} = $node->safe_psql($long, <<"END");
+SELECT count(raxx_detect.create_source_table('dyno_samples'));
+INSERT INTO dyno_samples (event_time, app, dyno_hours)
+SELECT t, 'worker', CASE WHEN t IN ('2024-02-05 05:30', '2024-03-10 23:30', '2024-03-11 00:30') THEN 9 ELSE 2 + 2 * (extract(hour FROM t)::int % 2) END
+FROM generate_series(timestamptz '2024-01-01 00:30', '2024-03-11 00:30', '1 hour') t;
+BEGIN ISOLATION LEVEL $level;
+SELECT outcome FROM raxx_detect.run('cost_dyno_hour_spike', '2024-03-11 01:00');
+COMMIT;
+SELECT outcome FROM raxx_detect.run('cost_dyno_hour_spike', '2024-03-11 03:01');
+SELECT rule_id, entity, episode, condition, observed, threshold FROM raxx_detect.detection_findings ORDER BY episode;
+END
+}
+is(() = $found{'READ COMMITTED'} =~ /worker/g, 2, 'two findings in ten weeks, one of them over midnight');
+is($found{'REPEATABLE READ'}, $found{'READ COMMITTED'}, 'are found whether the first run saw the past or not');
 
 # Another database's transactions are no matter, nor is a vacuum.
 my $elsewhere = new_session($node, 'postgres');
