@@ -212,6 +212,9 @@ DECLARE
     said jsonb;
     after record;
 BEGIN
+    IF chain.mode = 'declared' THEN
+        RETURN raxx_detect.declared_trust(chain);
+    END IF;
     result.records := '{}';
     result.breaks := ARRAY(SELECT f.broken FROM unnest(tried) f);
     IF NOT EXISTS (SELECT FROM raxx_detect.chain_records k WHERE k.chain_id = chain.chain_id AND k.seq = 0) THEN

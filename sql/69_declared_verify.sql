@@ -198,6 +198,37 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.declared_structural_break(raxx_detect.chains) IS 'A break if a chain of an application cannot be read any more, else NULL.';
 
+CREATE FUNCTION raxx_detect.declared_trust(chain raxx_detect.chains) RETURNS raxx_detect.chain_trust
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    key jsonb := (SELECT raxx_detect.record_says(r.payload) -> 'key' FROM raxx_detect.chain_records r WHERE r.chain_id = chain.chain_id AND r.seq = 0);
+    result raxx_detect.chain_trust;
+    r raxx_detect.chain_records;
+    next bigint := 0;
+    before bytea := decode(repeat('00', 32), 'hex');
+    holds boolean;
+BEGIN
+    result.records := '{}';
+    result.breaks := '{}';
+    -- One key from the beginning to the end, and no columns: what the MACs of rows are made of, the genesis says itself.
+    result.plan := raxx_detect.chain_plan(chain, jsonb_build_array(jsonb_build_object('from', 0, 'key', coalesce(key, '""'), 'columns', '[]'::jsonb)));
+    FOR r IN SELECT k.* FROM raxx_detect.chain_records k WHERE k.chain_id = chain.chain_id ORDER BY k.seq LOOP
+        holds := raxx_detect.chain_record_holds((result.plan).reading, r.seq, r.prev, r.mac, r.payload) AND r.seq = next AND r.prev = before;
+        result.records := result.records || (r.seq, r.prev, r.mac, holds, 'record ' || left(r.kind, 20))::raxx_detect.chain_entry;
+        IF NOT holds AND r.seq > 0 THEN
+            result.breaks := result.breaks || (raxx_detect.record_break(r.kind), 0, NULL, format('the record of kind %s was modified, or one before it is gone', left(r.kind, 20)))::raxx_detect.chain_break;
+        END IF;
+        next := r.seq + 1;
+        before := r.mac;
+    END LOOP;
+    IF key IS NULL OR NOT (result.records[1]).holds OR (result.records[1]).seq > 0 THEN
+        result.breaks := result.breaks || ('genesis replaced', 0, 0, 'the record of the declaration is gone or was modified: nothing vouches for the format')::raxx_detect.chain_break;
+    END IF;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.declared_trust(raxx_detect.chains) IS
+'What raxx_detect.chain_trust is for a chain that is sealed here: the records of a chain of an application, which have numbers of their own, verified.';
+
 CREATE FUNCTION raxx_detect.as_declared(chain raxx_detect.chains, trust raxx_detect.chain_trust) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT r.payload::jsonb -> 'declared' FROM raxx_detect.chain_records r JOIN unnest(trust.records) e ON e.seq = r.seq

@@ -92,7 +92,12 @@ bool DeclaredAudit::follows_a_recent_row(std::string_view prev) const {
 }
 
 void DeclaredAudit::judge_link(const DeclaredRow& row, std::string_view prev) {
-    if (hole_ || !before_.mac || prev == *before_.mac) return;
+    const bool goes_on = !before_.mac || prev == *before_.mac || (resume_ && prev == *resume_);
+    if (hole_ || goes_on) {
+        resume_.reset();
+        return;
+    }
+    if (!resume_) resume_ = before_.mac;
     if (rows_ == 0 && start_.genesis) {
         suspect(DeclaredFault::genesis_replaced, row.seq, row.seq, 1, true);
     } else if (follows_a_recent_row(prev)) {
@@ -127,6 +132,7 @@ void DeclaredAudit::add(const DeclaredRow& row, Bytes body) {
         const bool same = before_.mac && text_of(row.mac) == *before_.mac && prev == before_.prev;
         suspect(same ? DeclaredFault::duplicate : DeclaredFault::fork, row.seq, row.seq, 1, false);
         verify(row, prev, body);
+        if (!resume_) resume_ = before_.mac;
     } else {
         if (format_.has_prev) judge_link(row, *prev);
         verify(row, prev, body);

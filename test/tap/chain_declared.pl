@@ -174,9 +174,9 @@ $session->query(q{DO $$ DECLARE r record; last text := ''; BEGIN FOR r IN SELECT
 my %loose = (columns => '["actor"]', encoding => '"separated"', separator => '"/"', algorithm => '"sha256"', gaps => 'true');
 $session->query(declare('loose', %loose));
 is(verdict('loose'), 'intact 0-200', 'numbers with holes, which the MAC does not cover');
-tampered('loose', 'a row is put elsewhere', 'UPDATE loose SET seq = 101 WHERE seq = 60', 'seq gap 59-61, fork 101-101, link broken 102-102');
+tampered('loose', 'a row is put elsewhere', 'UPDATE loose SET seq = 101 WHERE seq = 60', 'seq gap 59-61, fork 101-101');
 tampered('loose', 'a copy is put elsewhere', 'INSERT INTO loose SELECT 101, at, clock, actor, action, code, n, small, ok, amount, ratio, weight, day, tod, uid, addr, net, mac48, label, blob, details, text_json, prev, mac FROM loose WHERE seq = 60',
-	'fork 101-102');
+	'fork 101-101');
 tampered('loose', 'a number that was free', 'UPDATE loose SET seq = 61 WHERE seq = 60', 'intact 0-200');
 
 create_table($session, 'keys', 'text');
@@ -227,7 +227,8 @@ run();
 is($session->query("SELECT count(*) FROM raxx_detect.detection_findings WHERE rule_id = '$rule'"), 4, 'each once');
 is($session->query("SELECT DISTINCT verdict FROM raxx_detect.detection_findings WHERE rule_id = '$rule'"), 'adversarial', 'all of them adversarial');
 is($session->query("SELECT raxx_detect.chain_verdict(b, tstzrange((SELECT min(event_time) FROM live), NULL)) FROM raxx_detect.source_bindings b WHERE relation = 'live'::regclass"), 'adversarial', 'and so is a gap there');
-is($session->query("SELECT raxx_detect.chain_verdict(b, tstzrange((SELECT event_time FROM live WHERE seq = 43), NULL)) FROM raxx_detect.source_bindings b WHERE relation = 'live'::regclass"), 'benign', 'but not one where the chain is intact');
+write_rows($db, 'live', 'json', $key, 'hex', 2, 16);
+is($session->query("SELECT raxx_detect.chain_verdict(b, tstzrange((SELECT event_time FROM live WHERE seq = 45), NULL)) FROM raxx_detect.source_bindings b WHERE relation = 'live'::regclass"), 'benign', 'but not one where the chain is intact');
 
 # ---- other relations -----------------------------------------------------------------------------------------------------
 $session->query(q{CREATE VIEW seen AS SELECT * FROM dense});
@@ -260,7 +261,7 @@ refused(qr/^22023 .*has to say 'encoding'/s, declare('t', %good, encoding => und
 refused(qr/^22023 .*'encoding'.* cannot be 'jsn'.*nearest are json/s, declare('t', %good, encoding => '"jsn"'));
 refused(qr/^22023 .*'gaps'.* is not of type boolean/s, declare('t', %good, gaps => '"no"'));
 refused(qr/^42703 .*has no column actr.*nearest are actor/s, declare('t', %good, columns => '["actr"]'));
-refused(qr/^42703 .*has no column "xmin"/s, declare('t', %good, columns => '["xmin"]'));
+refused(qr/^42703 .*has no column xmin/s, declare('t', %good, columns => '["xmin"]'));
 refused(qr/^42804 .*column actor cannot number/s, declare('t', %good, seq => '"actor"'));
 refused(qr/^42804 .*column raw cannot hold the mac/s, declare('t', %good, mac => '"raw"'));
 refused(qr/^42804 .*column mac cannot hold the mac.*With digest bytes it is of type bytea/s, declare('t', %good, digest => '"bytes"'));
