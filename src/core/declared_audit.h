@@ -71,7 +71,7 @@ class DeclaredAudit {
     Before before_;
     std::vector<std::string> recent_;  // MACs, the oldest is overwritten
     size_t next_recent_ = 0;
-    Text resume_;        // the MAC before rows that do not belong where they are: what comes after them may follow it
+    Text resume_;  // the MAC before rows that do not belong where they are: what comes after them may follow it
     bool hole_ = false;  // in the numbers, before the row that is being added
     int64_t rows_ = 0;
     int64_t unverified_ = 0;
