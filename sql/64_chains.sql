@@ -163,11 +163,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT r.seq, said, said ->> 'kind' AS kind FROM raxx_detect.chain_records r CROSS JOIN LATERAL raxx_detect.record_says(r.payload) said
         WHERE r.chain_id = chain_epochs.chain_id AND (before_seq IS NULL OR r.seq < before_seq)
     )
-    SELECT CASE r.seq WHEN 0 THEN 0 ELSE r.seq + 1 END,
+    SELECT DISTINCT ON (r.seq) CASE r.seq WHEN 0 THEN 0 ELSE r.seq + 1 END,
            (SELECT k.said ->> 'key' FROM told k WHERE k.seq <= r.seq AND k.kind IN ('genesis', 'key') ORDER BY k.seq DESC LIMIT 1),
            coalesce((SELECT m.said -> 'columns' FROM told m WHERE m.seq <= r.seq AND m.kind = 'manifest' ORDER BY m.seq DESC LIMIT 1), '[]')
     FROM told r WHERE r.kind IN ('genesis', 'manifest', 'key') AND EXISTS (SELECT FROM told g WHERE g.seq = 0 AND g.kind = 'genesis')
-    ORDER BY 1
+    ORDER BY r.seq
 $$;
 COMMENT ON FUNCTION raxx_detect.chain_epochs(uuid, bigint) IS
 'The epochs of a chain, as its records (before a sequence number) tell them: from which entry on which key and which columns hold. A record that changes them is sealed under the epoch before.';

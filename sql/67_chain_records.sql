@@ -163,8 +163,8 @@ COMMENT ON FUNCTION raxx_detect.with_found(jsonb, raxx_detect.lost_epoch[], bigi
 CREATE FUNCTION raxx_detect.next_epoch(epochs jsonb, seq bigint, said jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE said ->> 'kind'
-        WHEN 'manifest' THEN epochs || jsonb_build_object('from', seq + 1, 'key', epochs -> -1 -> 'key', 'columns', said -> 'columns')
-        WHEN 'key' THEN epochs || jsonb_build_object('from', seq + 1, 'key', said -> 'key', 'columns', epochs -> -1 -> 'columns')
+        WHEN 'manifest' THEN raxx_detect.with_epoch(epochs, jsonb_build_object('from', seq + 1, 'key', epochs -> -1 -> 'key', 'columns', said -> 'columns'))
+        WHEN 'key' THEN raxx_detect.with_epoch(epochs, jsonb_build_object('from', seq + 1, 'key', said -> 'key', 'columns', epochs -> -1 -> 'columns'))
         ELSE epochs END
 $$;
 COMMENT ON FUNCTION raxx_detect.next_epoch(jsonb, bigint, jsonb) IS 'The epochs of a chain after a record of this number, which says this.';

@@ -136,20 +136,21 @@ RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_c
     ), tail AS MATERIALIZED (
         SELECT t.* FROM raxx_detect.missing_tail(trust, head_seq) t
     ), numbers AS (  -- all that is there under one number
-        SELECT e.seq, count(*) AS copies, bool_or(NOT coalesce(e.holds, true)) AS modified, count(DISTINCT (e.prev, e.mac)) AS versions,
-               (array_agg(e.prev))[1] AS prev, array_agg(e.mac) AS macs, min(e.called) AS called, bool_or(e.record) AS record
+        SELECT e.seq, count(*) AS copies, bool_or(NOT coalesce(e.holds, true)) AS modified, bool_or(NOT coalesce(e.holds, true) AND NOT e.record) AS row_modified, count(DISTINCT (e.prev, e.mac)) AS versions,
+               (array_agg(e.prev))[1] AS prev, array_agg(e.mac) AS macs, min(e.called) AS called
         FROM entries e GROUP BY e.seq
     ), in_order AS (
         SELECT n.*, coalesce(lag(n.seq) OVER w, from_seq - 1) AS seq_before, lag(n.macs, 1, CASE WHEN before IS NOT NULL THEN ARRAY[before] END) OVER w AS macs_before,
                lag(n.modified, 1, false) OVER w AS modified_before
         FROM numbers n WINDOW w AS (ORDER BY n.seq)
     ), faults AS (
-        SELECT CASE WHEN o.modified THEN 'content modified'
+        SELECT CASE WHEN o.row_modified THEN 'content modified'
+                    WHEN o.modified THEN NULL  -- of records chain_trust tells
                     WHEN o.copies > 1 THEN CASE o.versions WHEN 1 THEN 'duplicate' ELSE 'fork' END
                     WHEN o.seq_before = o.seq - 1 AND NOT o.modified_before AND o.prev <> ALL (o.macs_before) THEN 'link broken'
                     WHEN o.seq = to_seq AND last <> ALL (o.macs) THEN 'suffix rewritten' END AS kind,
                o.seq AS seq_from, o.seq AS seq_to, o.called, o.copies
-        FROM in_order o WHERE NOT (o.modified AND o.record)  -- of records chain_trust tells
+        FROM in_order o
         UNION ALL
         SELECT DISTINCT CASE WHEN t.from_seq IS NULL THEN 'seq gap' ELSE 'tail truncated' END, coalesce(t.from_seq, g.seq_from), coalesce(t.to_seq, g.seq_to), NULL, 0
         FROM (SELECT o.seq_before + 1 AS seq_from, o.seq - 1 AS seq_to FROM in_order o WHERE o.seq_before < o.seq - 1

@@ -134,7 +134,7 @@ RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_c
         SELECT a.* FROM contradicted a WHERE a.seq NOT IN (SELECT b.seq FROM broken b)
     ), missing AS (
         SELECT n.kept, n.highest, (SELECT count(DISTINCT a) FROM raxx_detect.accepted_losses(trust, (trust.plan).chain_id) a WHERE a <= n.highest) AS accepted
-        FROM (SELECT count(*) AS kept, greatest(max(c.number), (SELECT max(k.number) FROM known k WHERE k.external AND k.seq <= head_seq), 0) AS highest
+        FROM (SELECT count(DISTINCT c.number) AS kept, greatest(max(c.number), (SELECT max(k.number) FROM known k WHERE k.external AND k.seq <= head_seq), 0) AS highest
               FROM raxx_detect.chain_checkpoints c WHERE c.chain_id = (trust.plan).chain_id) n
     )
     SELECT b.kind, b.seq_from, b.seq_to, b.detail FROM broken b
@@ -153,6 +153,9 @@ RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_c
     UNION ALL
     SELECT 'checkpoint invalid', min(k.seq), max(k.seq), format('%s of the checkpoints have a signature that does not hold, from checkpoint %s on', count(*), min(k.number))
     FROM known k WHERE k.verdict = 'invalid' HAVING count(*) > 0
+    UNION ALL
+    SELECT 'checkpoint invalid', min(t.seq), max(t.seq), format('%s of the checkpoints are there more than once, from checkpoint %s on', count(*), min(t.number))
+    FROM (SELECT k.number, min(k.seq) AS seq FROM known k WHERE NOT k.external GROUP BY k.number HAVING count(*) > 1) t HAVING count(*) > 0
     UNION ALL
     SELECT 'checkpoint missing', 0, head_seq, format('%s of %s checkpoints are gone from the database', m.highest - m.kept - m.accepted, m.highest - m.accepted)
     FROM missing m WHERE m.highest > m.kept + m.accepted AND NOT EXISTS (SELECT FROM known k WHERE k.external AND k.seq > head_seq)

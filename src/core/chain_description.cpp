@@ -85,11 +85,11 @@ int64_t number_of(const json& value, int64_t greatest, const std::string& what) 
     return value.get<int64_t>();
 }
 
-const json::array_t& array_of(const json& value, size_t most, const std::string& what) {
+const json::array_t* array_of(const json& value, size_t most, const std::string& what) {
     if (!value.is_array()) refuse(what + " is not an array.");
     const auto& array = value.get_ref<const json::array_t&>();
     if (array.size() > most) refuse(what + " has more than " + std::to_string(most) + " elements.");
-    return array;
+    return &array;
 }
 
 void set_chain(unsigned char chain[kChainIdSize], const json& value) {
@@ -100,7 +100,7 @@ void set_chain(unsigned char chain[kChainIdSize], const json& value) {
 std::vector<SealedColumn> columns_of(const json& value, const std::string& epoch) {
     std::vector<SealedColumn> columns;
     std::set<std::string> names;
-    for (const json& element : array_of(value, kMostColumns, "\"columns\" of " + epoch)) {
+    for (const json& element : *array_of(value, kMostColumns, "\"columns\" of " + epoch)) {
         const std::string what = "Column " + std::to_string(columns.size() + 1) + " of " + epoch;
         const auto fields = members(element, {"name", "kind", "at"}, what);
         columns.push_back(
@@ -119,7 +119,7 @@ ChainDescription parse_chain_description(std::string_view text) {
     const auto parts = members(whole, {"chain", "epochs"}, "The whole");
     ChainDescription description = {};
     set_chain(description.chain, *parts[0]);
-    for (const json& element : array_of(*parts[1], kMostEpochs, "\"epochs\"")) {
+    for (const json& element : *array_of(*parts[1], kMostEpochs, "\"epochs\"")) {
         std::vector<Epoch>& epochs = description.epochs;
         const std::string what = "epoch " + std::to_string(epochs.size() + 1);
         const auto fields = members(element, {"from", "key", "columns"}, "E" + what.substr(1));

@@ -197,6 +197,8 @@ breaks('a record with a number to come', qq{INSERT INTO raxx_detect.chain_record
 breaks('a record with the number of a row', qq{INSERT INTO raxx_detect.chain_records (chain_id, seq, payload, prev, mac)
 	SELECT chain_id, 45000, '{"kind": "note"}', attack.mac(44999), attack.mac(45000) FROM raxx_detect.chain_records WHERE seq = 1}, 'content modified 45000 45000');
 
+breaks('a row with the number of a record', "SELECT attack.copy(45000); UPDATE $table SET raxx_seq = 60003 WHERE ctid = (SELECT max(ctid) FROM $table WHERE raxx_seq = 45000)", 'content modified 60003 60003');
+
 # A run seals a manifest: the table is no longer as the last one says.
 # ---- the table ------------------------------------------------------------------------------------------------------------------
 breaks('a sealed column is gone', "ALTER TABLE $table DROP operator", "schema tampered 2 $last", run_through => "schema tampered 2 @{[$last + 1]}");
