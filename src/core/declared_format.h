@@ -22,22 +22,22 @@ struct DeclaredColumn {
 
 struct DeclaredFormat {
     std::string prev_name;  // what the MAC before is called in a JSON object
-    bool has_prev;          // rows say which MAC they follow
-    bool gaps;              // numbers may be missing: then only links count
     std::vector<DeclaredColumn> columns;
-    DeclaredEncoding encoding;
     std::string separator;
     std::string escape;  // empty, or one character that goes before the separator and itself
     std::string null_text;
+    std::string key;      // its id; of HMAC only
+    std::string genesis;  // as it would stand in the column of MACs
+    DeclaredEncoding encoding;
     PrevPosition prev_position;
     DeclaredAlgorithm algorithm;
-    std::string key;  // its id; of HMAC only
     DeclaredDigest digest;
-    std::string genesis;  // as it would stand in the column of MACs
     TimeForm timestamps;
+    bool has_prev;  // rows say which MAC they follow
+    bool gaps;      // numbers may be missing: then only links count
 };
 
 // Throws a Failure unless the text is what raxx_detect.chain_declare makes of a declaration.
-[[nodiscard]] DeclaredFormat parse_declared_format(std::string_view json);
+[[nodiscard]] DeclaredFormat parse_declared_format(std::string_view text);
 
 }  // namespace raxx
