@@ -176,6 +176,17 @@ EXCEPTION WHEN object_not_in_prerequisite_state THEN
 END $$;
 COMMENT ON FUNCTION raxx_detect.external_checkpoints() IS 'The lines that raxx_detect.checkpoint_source_command prints; NULL: there is no such command. Raises what goes wrong with it.';
 
+CREATE FUNCTION raxx_detect.hold_columns(relation regclass) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Reading nothing takes the lock that reading takes; LOCK would need more rights. The snapshot of the next statement is younger.
+    IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation) THEN
+        EXECUTE format('SELECT FROM %s t LIMIT 0', relation);
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.hold_columns(regclass) IS
+'Keeps the columns of a relation from being renamed or dropped until the transaction ends, between the moment at which they are looked up and the one at which they are read.';
+
 CREATE FUNCTION raxx_detect.verify_chain(relation regclass, mode text DEFAULT 'incremental', external text[] DEFAULT NULL) RETURNS SETOF raxx_detect.chain_break
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -198,6 +209,7 @@ BEGIN
     IF mode = 'incremental' THEN
         SELECT greatest(0, least(h.verified_seq, h.seq)) INTO from_seq FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
     END IF;
+    PERFORM raxx_detect.hold_columns(chain.relation);
     BEGIN
         report := raxx_detect.check_chain(chain, from_seq, 9223372036854775806, external);
     EXCEPTION WHEN object_not_in_prerequisite_state THEN
