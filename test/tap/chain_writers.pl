@@ -134,6 +134,25 @@ note($node->safe_psql($db, "SELECT string_agg(format('%s: %s entries, %s of them
 	(SELECT count(*) FROM raxx_detect.chain_records r WHERE r.chain_id = c.chain_id)), '; ') FROM raxx_detect.chains c JOIN raxx_detect.chain_heads h USING (chain_id)"),
 	'; verifications: ', $node->safe_psql($db, 'SELECT count(*) FROM verdicts'), '; checkpoints outside: ', scalar(split /\n/, slurp_file($node->data_dir . '/kept')));
 
+# ---- one at a time: what chance seldom brings about ---------------------------------------------------------------------------------------------
+# What a crash or a rollback has undone was never told outside.
+$node->safe_psql($db, q{BEGIN; INSERT INTO by_sealer (operator) VALUES ('never'); SELECT raxx_detect.chain_seal('by_sealer');
+	SELECT FROM raxx_detect.chain_checkpoint('by_sealer'); UPDATE raxx_detect.coverage SET quiet = 'empty';
+	SELECT raxx_detect.run('data_audit_log_hash_chain_break'); ROLLBACK});
+my %made = map { $_ => 1 } split /\n/, $node->safe_psql($db, 'SELECT line FROM raxx_detect.chain_checkpoints');
+my @outside = split /\n/, slurp_file($node->data_dir . '/kept');
+cmp_ok(scalar(@outside), '>', 3, 'checkpoints went out');
+is(join("\n", grep { !$made{$_} } @outside), '', 'none of which the database knows nothing');
+
+# A column is renamed between the moment at which it is looked up and the one at which it is read.
+my ($renamer, $reader) = map { new_session($node, $db) } 1, 2;
+$renamer->query('BEGIN; ALTER TABLE by_sealer RENAME tags TO labels');
+$reader->send(q{SELECT kind FROM raxx_detect.verify_chain('by_sealer', 'full')});
+wait_until('the verification waits', sub { $node->safe_psql($db, "SELECT count(*) FROM pg_locks WHERE pid = $reader->{pid} AND NOT granted") });
+$renamer->query('COMMIT');
+is(join('|', ($reader->receive)[ 1, 2 ]), 'intact|', 'a column is renamed while a verification waits');
+$_->quit foreach $renamer, $reader;
+
 # ---- a dump, a subscriber, a standby ---------------------------------------------------------------------------------------------------------
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
 my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
