@@ -13,7 +13,7 @@ use Server;
 use Test::More;
 
 my $rounds = $ENV{ROUNDS} // 300;
-my $seed = $ENV{SEED} // int(rand(2**31));
+my $seed = $ENV{SEED} // 1;
 note("SEED=$seed ROUNDS=$rounds");
 
 # ---- the chain: two keys, two columns that came later, one that was renamed --------------------------------------------------------
