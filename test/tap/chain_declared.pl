@@ -32,12 +32,17 @@ sub create_table
 	return;
 }
 
+sub writer
+{
+	my ($database, $table, $encoding, $key_of_writer, $digest, $rows, $seed, @rollbacks) = @_;
+	return ('/usr/bin/python3', '-B', "$FindBin::RealBin/declared_writer.py", $page, $node->connstr($database), $key_of_writer, $table, $encoding, $digest, $rows, $seed, @rollbacks);
+}
+
 sub write_rows
 {
-	my ($database, $table, $encoding, $key_of_writer, $digest, $rows, $seed) = @_;
+	my @arguments = @_;
 	my $output = '';
-	IPC::Run::run([ '/usr/bin/python3', '-B', "$FindBin::RealBin/declared_writer.py", $page, $node->connstr($database), $key_of_writer, $table, $encoding, $digest, $rows, $seed ],
-		'>&', \$output) or BAIL_OUT("the writer failed: $output");
+	IPC::Run::run([ writer(@arguments) ], '>&', \$output) or BAIL_OUT("the writer failed: $output");
 	return;
 }
 
@@ -198,8 +203,33 @@ sub head { return $session->query("SELECT seq || ' ' || verified_seq FROM raxx_d
 
 is(run(), 'ok', 'a run of rule 7');
 is(findings(), '', 'finds nothing');
+
+# Each run sees the chain at another moment.
+create_table($session, 'busy', 'text');
+$session->query('ALTER TABLE busy ADD COLUMN event_time timestamptz DEFAULT now()');
+$session->query(qq{SELECT raxx_detect.bind_source('$source', 'busy', '{"event_time": "event_time", "operator": "actor"}')});
+$session->query(declare('busy', key => '"app1"'));
+write_rows($db, 'busy', 'json', $key, 'hex', 1, 99);  # a source without a row has no data
+my @output = ('') x 4;
+my @writers = map { IPC::Run::start([ writer($db, 'busy', 'json', $key, 'hex', 150, 100 + $_, 'rollbacks') ], '>&', \$output[$_]) } 0 .. 3;
+my ($runs, %outcomes) = (0);
+while (grep { $_->pumpable } @writers)
+{
+	$outcomes{ run() }++;
+	$runs++;
+	$_->pump_nb foreach grep { $_->pumpable } @writers;
+}
+ok($_->finish, 'a writer among others') foreach @writers;
+is("@output", '   ', 'without an error');
+run();
+is(join(' ', sort keys %outcomes), 'ok', "$runs runs meanwhile");
+is(findings(), '', 'find nothing');
+is(verdict('busy'), 'intact 0-' . $session->query('SELECT count(*) FROM busy'), 'all is intact');
+$session->query("SELECT raxx_detect.chain_detach('busy', 'done')");
+$session->query(qq{SELECT raxx_detect.bind_source('$source', 'live', '{"event_time": "event_time", "operator": "actor"}')});
+run();
 is(head(), '30 30', 'and has seen the last row');
-is($session->query('SELECT count(*), max(seq) FROM raxx_detect.chain_checkpoints'), '1|30', 'of which it makes a checkpoint');
+is($session->query(q{SELECT count(*), max(c.seq) FROM raxx_detect.chain_checkpoints c JOIN raxx_detect.chains k USING (chain_id) WHERE k.relation = 'live'::regclass}), '1|30', 'of which it makes a checkpoint');
 write_rows($db, 'live', 'json', $key, 'hex', 10, 12);
 is(verdict('live', 'incremental'), 'intact 30-40', 'what is new is verified');
 run();

@@ -1,5 +1,5 @@
 # Writes rows with values that are hard to write down, by the writer that a page of the manual shows.
-#   declared_writer.py PAGE DSN KEY TABLE ENCODING DIGEST ROWS SEED     KEY: hexadecimal, or none for plain SHA-256
+#   declared_writer.py PAGE DSN KEY TABLE ENCODING DIGEST ROWS SEED [rollbacks]     KEY: hexadecimal, or none for plain SHA-256
 import random
 import re
 import sys
@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import psycopg2
 
-page, dsn, key, table, encoding, digest, rows, seed = sys.argv[1:]
+page, dsn, key, table, encoding, digest, rows, seed, *rollbacks = sys.argv[1:]
 writer = {}
 for block in re.findall(r'^```python\n(.*?)^```$', open(page, encoding='utf-8').read(), re.S | re.M):
     exec(block, writer)
@@ -75,7 +75,9 @@ messages = {'separated': writer['separated'], 'length_prefixed': writer['length_
 connection = psycopg2.connect(dsn)
 connection.set_client_encoding('UTF8')
 cursor = connection.cursor()
-for _ in range(int(rows)):
+for count in range(int(rows)):
+    if count % 10 == 0:
+        connection.rollback() if rollbacks and count % 30 == 20 else connection.commit()
     values = row()
     if not isinstance(values['details'], (dict, list)):
         values['details'] = {}
