@@ -66,7 +66,7 @@ BEGIN
     fallback := raxx_detect.next_fallback(worst);
     IF fallback IS NULL THEN
         RAISE WARNING 'delivery % is dead, and there is no channel left to say so', worst.delivery_id
-            USING ERRCODE = 'no_data', DETAIL = coalesce(worst.last_error, 'Its deadline is over.'), HINT = 'See raxx_detect.channel_health.';
+            USING DETAIL = coalesce(worst.last_error, 'Its deadline is over.'), HINT = 'See raxx_detect.channel_health.';
         RETURN;
     END IF;
     letter := CASE worst.event WHEN 'dead_letter' THEN worst.payload -> 'letter' ELSE worst.payload - 'series' END;
