@@ -73,8 +73,7 @@ class Backoff {
 // Every function throws a DatabaseError.
 class Database {
   public:
-    Database(const DatabaseSettings& settings, std::string worker)
-        : settings_(settings), worker_(std::move(worker)) {}
+    Database(DatabaseSettings settings, std::string worker) : settings_(std::move(settings)), worker_(std::move(worker)) {}
 
     // One of a channel, at most.
     std::optional<Delivery> claim(const std::string& channel, milliseconds lease);
@@ -116,7 +115,7 @@ Connection open_connection(const DatabaseSettings& settings, const char* purpose
 // Hears that there is something to deliver.
 class Listener {
   public:
-    explicit Listener(const DatabaseSettings& settings) : settings_(settings) {}
+    explicit Listener(DatabaseSettings settings) : settings_(std::move(settings)) {}
     // Waited on for reading; -1: not connected (yet).
     [[nodiscard]] int descriptor() const { return connection_ == nullptr ? -1 : PQsocket(connection_.get()); }
     // Connects if it is time to.

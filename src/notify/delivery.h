@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace raxx::notify {
 
@@ -30,6 +31,7 @@ struct Delivery {
     bool possible_repeat = false;
 };
 
+// NOLINTNEXTLINE(bugprone-exception-escape): moving JSON checks itself, but does not throw
 struct Outcome {
     bool delivered = false;
     json provider;                            // what later messages of the finding need, to follow this one

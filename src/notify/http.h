@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "notify/configuration.h"
@@ -35,7 +36,7 @@ struct HttpAnswer {
 
 class Http {
   public:
-    explicit Http(const NetworkSettings& settings) : settings_(settings) {}
+    explicit Http(NetworkSettings settings) : settings_(std::move(settings)) {}
     [[nodiscard]] HttpAnswer send(const HttpRequest& request) const;
 
   private:
