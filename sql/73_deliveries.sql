@@ -124,7 +124,8 @@ DECLARE
 BEGIN
     -- Pictures are for mail, and as many as a digest shows.
     IF mode = 'digest' OR to_channel.kind = 'mail' THEN
-        IF (SELECT count(*) FROM (SELECT FROM raxx_detect.deliveries d WHERE d.channel = channel AND d.state IN ('held', 'pending') LIMIT 50) waiting) < 50 THEN
+        IF (SELECT count(*) FROM ((SELECT FROM raxx_detect.deliveries d WHERE d.channel = channel AND d.state = 'held' LIMIT 50)
+                                  UNION ALL (SELECT FROM raxx_detect.deliveries d WHERE d.channel = channel AND d.state = 'pending' LIMIT 50)) waiting) < 50 THEN
             payload := payload || jsonb_build_object('series', raxx_detect.series_or_null(finding));
         END IF;
     END IF;
