@@ -287,17 +287,18 @@ COMMENT ON FUNCTION raxx_detect.begin_progress(regclass, bigint) IS 'From now on
 CREATE FUNCTION raxx_detect.end_progress() RETURNS void
 AS 'MODULE_PATHNAME', 'raxx_end_progress' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION raxx_detect.end_progress() IS 'The end of that; the end of the transaction is one, too.';
-CREATE FUNCTION raxx_detect.progress(OUT pid int, OUT relation regclass, OUT rows_done bigint, OUT rows_total bigint, OUT started_at timestamptz) RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'raxx_progress' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION raxx_detect.progress() IS 'What each process that verifies a chain in this database has done, parallel workers by themselves.';
+CREATE FUNCTION raxx_detect.progress(OUT pid int, OUT leader int, OUT relation regclass, OUT rows_done bigint, OUT rows_total bigint, OUT started_at timestamptz)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_progress' LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION raxx_detect.progress() IS
+'What each process that verifies a chain in this database has done, parallel workers by themselves. leader: the process that it works for, or itself.';
 
 CREATE VIEW raxx_detect.chain_progress AS
 SELECT l.pid, l.relation, sum(p.rows_done)::bigint AS rows_done, l.rows_total, round(sum(p.rows_done) / nullif(extract(epoch FROM clock_timestamp() - l.started_at), 0))::bigint AS rows_per_second,
        make_interval(secs => (greatest(l.rows_total - sum(p.rows_done), 0) / nullif(sum(p.rows_done), 0) * extract(epoch FROM clock_timestamp() - l.started_at))::float8) AS remaining,
        l.started_at
 FROM raxx_detect.progress() l
-JOIN raxx_detect.progress() p ON p.pid = l.pid OR p.pid IN (SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.leader_pid = l.pid)
-WHERE l.relation <> 0::oid
+JOIN raxx_detect.progress() p ON p.leader = l.pid
+WHERE l.pid = l.leader
 GROUP BY l.pid, l.relation, l.rows_total, l.started_at;
 COMMENT ON VIEW raxx_detect.chain_progress IS
 'The verifications that are running in this database: rows done by the session and its parallel workers, rows there are by the statistics, rows a second, and how long the rest will take.';
