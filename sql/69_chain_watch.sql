@@ -204,7 +204,6 @@ BEGIN
             passed_at = CASE WHEN slice.to_seq >= head.seq THEN clock_timestamp() ELSE h.passed_at END
         WHERE h.chain_id = chain.chain_id AND NOT EXISTS (SELECT FROM unnest(report.breaks) b WHERE b.kind = 'indeterminate');
     END IF;
-    PERFORM raxx_detect.deliver_checkpoints(chain);
     RETURN raxx_detect.told_once(result || raxx_detect.look_at_checkpoints(rule, chain, head));
 END $$;
 COMMENT ON FUNCTION raxx_detect.verify_what_is_due(raxx_detect.rules, raxx_detect.chains) IS
@@ -218,6 +217,7 @@ DECLARE
     breaks raxx_detect.chain_break[];
     b raxx_detect.chain_break;
     recorded record;
+    undelivered text;
     unsealed text;
 BEGIN
     IF chain.chain_id IS NULL AND NOT raxx_detect.is_judged(rule, binding.source) THEN
@@ -226,6 +226,9 @@ BEGIN
     ELSIF chain.chain_id IS NULL THEN  -- it had one, and nobody has ended it
         breaks := ARRAY[('chain missing', 0, NULL, format('%s is no longer in raxx_detect.chains', binding.relation))::raxx_detect.chain_break];
     ELSE
+        -- Before the head of the chain is locked, on which writers may wait.
+        PERFORM raxx_detect.deliver_checkpoints(chain);
+        undelivered := raxx_detect.undelivered(chain);
         breaks := array_remove(ARRAY[raxx_detect.structural_break(chain)], NULL);
         IF breaks = '{}' THEN
             unsealed := raxx_detect.seal_what_is_new(chain);
@@ -242,9 +245,9 @@ BEGIN
             result.findings_updated := result.findings_updated + recorded.changed;
         END IF;
     END LOOP;
-    IF unsealed IS NOT NULL THEN
+    IF unsealed IS NOT NULL OR undelivered IS NOT NULL THEN
         result.outcome := 'error';
-        result.detail := concat_ws('; ', result.detail, format('rows of %s are not sealed: %s', binding.source, unsealed));
+        result.detail := concat_ws('; ', result.detail, 'rows of ' || binding.source || ' are not sealed: ' || unsealed, undelivered);
     END IF;
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to) VALUES (rule.rule_id, binding.source, least(as_of, now()), least(as_of, now()))
     ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to, quiet = 'empty';
