@@ -96,7 +96,7 @@ DECLARE
 BEGIN
     PERFORM raxx_detect.check_attachable(relation, columns, mode);
     PERFORM raxx_detect.add_chain_columns(relation, mode);
-    INSERT INTO raxx_detect.chains (chain_id, relation, mode, columns) VALUES (gen_random_uuid(), relation, mode, columns) RETURNING * INTO chain;
+    INSERT INTO raxx_detect.chains (chain_id, relation, mode, columns) VALUES (raxx_detect.new_chain_id(), relation, mode, columns) RETURNING * INTO chain;
     INSERT INTO raxx_detect.chain_heads (chain_id, seq, mac) VALUES (chain.chain_id, -1, decode(repeat('00', 32), 'hex'));
     PERFORM raxx_detect.write_chain_record(chain, jsonb_build_object('kind', 'genesis', 'format', 1, 'chain', chain.chain_id,
         'relation', relation::text, 'mode', mode, 'key', coalesce(key_id, raxx_detect.newest_chain_key())));
