@@ -142,14 +142,66 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.write_seals(raxx_detect.chain_plan, raxx_detect.chain_seal[]) IS 'Writes seals into their rows; raises 55000 if a row cannot be updated.';
 
+-- What follows from the records and the columns is worked out once in a session, and again when one of them is another. It is kept in the
+-- session's memory, and not where others could write: whoever may call these may seal anyway.
+CREATE FUNCTION raxx_detect.keep_chain_plan(chain_id uuid, basis text, plan text) RETURNS void
+AS 'MODULE_PATHNAME', 'raxx_keep_chain_plan' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION raxx_detect.keep_chain_plan(uuid, text, text) IS 'Keeps in this session how rows of a chain are sealed, and what that follows from (basis).';
+REVOKE EXECUTE ON FUNCTION raxx_detect.keep_chain_plan(uuid, text, text) FROM PUBLIC;
+CREATE FUNCTION raxx_detect.kept_chain_plan(chain_id uuid, basis text) RETURNS text
+AS 'MODULE_PATHNAME', 'raxx_kept_chain_plan' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION raxx_detect.kept_chain_plan(uuid, text) IS 'What raxx_detect.keep_chain_plan was last given for a chain, if it follows from the same; otherwise NULL.';
+REVOKE EXECUTE ON FUNCTION raxx_detect.kept_chain_plan(uuid, text) FROM PUBLIC;
+
+CREATE FUNCTION raxx_detect.sealing_basis(chain raxx_detect.chains) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last raxx_detect.chain_records;
+BEGIN
+    -- The MAC of the last record covers what it says and, link by link, all before it: no other records end in the same.
+    SELECT r.* INTO last FROM raxx_detect.chain_records r WHERE r.chain_id = chain.chain_id ORDER BY r.seq DESC LIMIT 1;
+    RETURN concat_ws(' ', raxx_detect.relation_shape(chain.relation), chain.relation::oid, last.seq, last.mac, chain.columns::text);
+END $$;
+COMMENT ON FUNCTION raxx_detect.sealing_basis(raxx_detect.chains) IS 'What the way in which rows are sealed follows from: the columns that there are, those that are wanted, and the last record.';
+
+CREATE FUNCTION raxx_detect.sealing_plan(chain raxx_detect.chains, INOUT head raxx_detect.chain_heads, OUT plan raxx_detect.chain_plan)
+RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    basis text := raxx_detect.sealing_basis(chain);
+    kept jsonb := raxx_detect.kept_chain_plan(chain.chain_id, basis);
+    epochs jsonb;
+    manifest jsonb;
+BEGIN
+    IF kept IS NOT NULL THEN
+        plan.chain_id := chain.chain_id;
+        plan.relation := chain.relation;
+        plan.reading := kept ->> 'reading';
+        plan.columns := ARRAY(SELECT jsonb_array_elements_text(kept -> 'columns'));
+        RETURN;
+    END IF;
+    epochs := raxx_detect.sealing_epochs(chain, head);
+    manifest := raxx_detect.manifest_due(chain, epochs -> -1 -> 'columns');
+    IF manifest IS NOT NULL THEN
+        PERFORM raxx_detect.write_chain_record(chain, manifest);
+        head := raxx_detect.lock_chain_head(chain.chain_id);
+        epochs := epochs || jsonb_build_object('from', head.seq + 1, 'key', epochs -> -1 -> 'key', 'columns', manifest -> 'columns');
+    END IF;
+    plan := raxx_detect.chain_plan(chain, epochs);
+    -- Not what was found by trying, since somebody has tampered with the records.
+    IF manifest IS NULL AND epochs = raxx_detect.chain_epochs_json(chain.chain_id) THEN
+        PERFORM raxx_detect.keep_chain_plan(chain.chain_id, basis, jsonb_build_object('reading', plan.reading, 'columns', plan.columns)::text);
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.sealing_plan(raxx_detect.chains, raxx_detect.chain_heads) IS
+'How the next rows of a chain are read and sealed, as the session knows it or by its records and columns, after a new manifest if one is due; and the head after that.';
+
 CREATE FUNCTION raxx_detect.chain_seal(relation regclass, at_most bigint DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     chain raxx_detect.chains := raxx_detect.sealed_chain_of(relation);
     head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
-    epochs jsonb;
+    sealing record;
     plan raxx_detect.chain_plan;
-    manifest jsonb;
     seals raxx_detect.chain_seal[];
     last raxx_detect.chain_seal;
     began timestamptz := clock_timestamp();
@@ -160,14 +212,8 @@ BEGIN
     END IF;
     -- Held to the end: the columns stay what they are.
     EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
-    epochs := raxx_detect.sealing_epochs(chain, head);
-    manifest := raxx_detect.manifest_due(chain, epochs -> -1 -> 'columns');
-    IF manifest IS NOT NULL THEN
-        PERFORM raxx_detect.write_chain_record(chain, manifest);
-        head := raxx_detect.lock_chain_head(chain.chain_id);
-        epochs := epochs || jsonb_build_object('from', head.seq + 1, 'key', epochs -> -1 -> 'key', 'columns', manifest -> 'columns');
-    END IF;
-    plan := raxx_detect.chain_plan(chain, epochs);
+    sealing := raxx_detect.sealing_plan(chain, head);
+    head := sealing.head; plan := sealing.plan;
     seals := raxx_detect.chain_seals(plan, head, at_most);
     IF seals IS NOT NULL THEN
         PERFORM raxx_detect.write_seals(plan, seals);
