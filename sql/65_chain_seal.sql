@@ -142,6 +142,43 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.write_seals(raxx_detect.chain_plan, raxx_detect.chain_seal[]) IS 'Writes seals into their rows; raises 55000 if a row cannot be updated.';
 
+CREATE FUNCTION raxx_detect.seal_beside(chain raxx_detect.chains, plan raxx_detect.chain_plan, head raxx_detect.chain_heads, at_most bigint,
+    OUT number bigint, OUT seq bigint, OUT mac bytea)
+RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    keys name[] := raxx_detect.key_columns(chain.relation);
+BEGIN
+    -- In one statement, that is, as of one moment: so no lock is needed, and no right to change the rows.
+    EXECUTE format(
+        'WITH t AS MATERIALIZED (
+             SELECT t.tableoid, t.ctid, t.xmin, %1$s FROM %2$s t WHERE NOT EXISTS (SELECT FROM %3$s s WHERE %4$s) LIMIT $4
+         ), sealed AS (
+             SELECT (u.seal).* FROM (SELECT unnest(raxx_detect.chain_seal_rows($1, $2, $3, t.tableoid, t.ctid, %5$s ORDER BY age(t.xmin) DESC, t.tableoid, t.ctid)) AS seal FROM t) u
+         ), written AS (
+             INSERT INTO %3$s SELECT %6$s, e.seq, e.prev, e.mac FROM sealed e JOIN t ON t.ctid = e.row_id AND t.tableoid = e.relation ORDER BY e.seq
+             RETURNING raxx_seq, raxx_mac
+         ) SELECT count(*), max(w.raxx_seq), (array_agg(w.raxx_mac ORDER BY w.raxx_seq DESC))[1] FROM written w',
+        (SELECT string_agg(DISTINCT format('t.%I', c), ', ') FROM unnest(keys || plan.columns) c), chain.relation, chain.beside, raxx_detect.same_key(chain.relation),
+        raxx_detect.column_list(plan), (SELECT string_agg(format('t.%I', k.name), ', ' ORDER BY k.position) FROM unnest(keys) WITH ORDINALITY k(name, position)))
+    INTO number, seq, mac USING plan.reading, head.seq, head.mac, at_most;
+END $$;
+COMMENT ON FUNCTION raxx_detect.seal_beside(raxx_detect.chains, raxx_detect.chain_plan, raxx_detect.chain_heads, bigint) IS
+'Seals rows that have no entry in the table beside their relation: how many, and the number and MAC of the last.';
+
+CREATE FUNCTION raxx_detect.seal_within(plan raxx_detect.chain_plan, head raxx_detect.chain_heads, at_most bigint, OUT number bigint, OUT seq bigint, OUT mac bytea)
+RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    seals raxx_detect.chain_seal[] := raxx_detect.chain_seals(plan, head, at_most);
+BEGIN
+    number := 0;
+    IF seals IS NOT NULL THEN
+        number := raxx_detect.write_seals(plan, seals);
+        seq := seals[cardinality(seals)].seq;
+        mac := seals[cardinality(seals)].mac;
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.seal_within(raxx_detect.chain_plan, raxx_detect.chain_heads, bigint) IS 'The same for a relation that has the columns of the chain itself.';
+
 -- What follows from the records and the columns is worked out once in a session, and again when one of them is another. It is kept in the
 -- session's memory, and not where others could write: whoever may call these may seal anyway.
 CREATE FUNCTION raxx_detect.keep_chain_plan(chain_id uuid, basis text, plan text) RETURNS void
@@ -202,8 +239,7 @@ DECLARE
     head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
     sealing record;
     plan raxx_detect.chain_plan;
-    seals raxx_detect.chain_seal[];
-    last raxx_detect.chain_seal;
+    sealed record;
     began timestamptz := clock_timestamp();
 BEGIN
     IF at_most IS NULL OR at_most NOT BETWEEN 1 AND 1000000 THEN
@@ -214,29 +250,40 @@ BEGIN
     EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
     sealing := raxx_detect.sealing_plan(chain, head);
     head := sealing.head; plan := sealing.plan;
-    seals := raxx_detect.chain_seals(plan, head, at_most);
-    IF seals IS NOT NULL THEN
-        PERFORM raxx_detect.write_seals(plan, seals);
-        last := seals[cardinality(seals)];
-        UPDATE raxx_detect.chain_heads h SET seq = last.seq, mac = last.mac WHERE h.chain_id = chain.chain_id;
+    IF chain.beside IS NULL THEN
+        sealed := raxx_detect.seal_within(plan, head, at_most);
+    ELSE
+        sealed := raxx_detect.seal_beside(chain, plan, head, at_most);
     END IF;
-    IF coalesce(cardinality(seals), 0) < at_most AND (seals IS NOT NULL OR head.sealed_at IS NULL OR head.sealed_at < began - interval '1 minute') THEN
+    IF sealed.number > 0 THEN
+        UPDATE raxx_detect.chain_heads h SET seq = sealed.seq, mac = sealed.mac WHERE h.chain_id = chain.chain_id;
+    END IF;
+    IF sealed.number < at_most AND (sealed.number > 0 OR head.sealed_at IS NULL OR head.sealed_at < began - interval '1 minute') THEN
         UPDATE raxx_detect.chain_heads h SET sealed_at = began WHERE h.chain_id = chain.chain_id;
     END IF;
-    RETURN coalesce(cardinality(seals), 0);
+    RETURN sealed.number;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_seal(regclass, bigint) IS
 'Seals up to at_most rows of a relation that have no place in its chain yet, and returns how many. One sealer at a time: another one waits. Raises 42704 without a chain, 55000 if the application seals, 22023 for at_most not within 1 and 1000000, 55000 if a row cannot be updated or there is no key.';
 
+CREATE FUNCTION raxx_detect.backlog_batch(relation regclass) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    -- Beside a table, each batch compares all keys.
+    SELECT CASE WHEN (raxx_detect.sealed_chain_of(relation)).beside IS NULL THEN 10000 ELSE 200000 END
+$$;
+COMMENT ON FUNCTION raxx_detect.backlog_batch(regclass) IS 'How many rows raxx_detect.chain_seal_backlog seals between two commits.';
+
 CREATE PROCEDURE raxx_detect.chain_seal_backlog(relation regclass)
 LANGUAGE plpgsql AS $$
+DECLARE
+    batch bigint := raxx_detect.backlog_batch(relation);
 BEGIN
-    WHILE raxx_detect.chain_seal(relation) OPERATOR(pg_catalog.>) 0 LOOP  -- no search_path is pinned where COMMIT is
+    WHILE raxx_detect.chain_seal(relation, batch) OPERATOR(pg_catalog.>) 0 LOOP  -- no search_path is pinned where COMMIT is
         COMMIT;
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE raxx_detect.chain_seal_backlog(regclass) IS
-'Seals all rows that have no place in the chain yet, with a commit after each 10,000: for a table that had rows when its chain was attached. Not within a transaction block (2D000).';
+'Seals all rows that have no place in the chain yet, with a commit after each 10,000 (200,000 where the chain is beside it): for a table that had rows when its chain was attached. Not within a transaction block (2D000).';
 
 -- ---- at commit -----------------------------------------------------------------------------------------------------------
 

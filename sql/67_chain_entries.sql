@@ -40,7 +40,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.raxx_seq, t.raxx_prev, t.raxx_mac, raxx_detect.chain_entry_holds($1, t.raxx_seq, t.raxx_prev, t.raxx_mac, %s), %s
-         FROM %s t WHERE t.raxx_seq BETWEEN $2 AND $3', raxx_detect.column_list(plan), raxx_detect.row_called(plan.relation), plan.relation)
+         FROM %s t WHERE t.raxx_seq BETWEEN $2 AND $3', raxx_detect.column_list(plan), raxx_detect.row_called(plan.relation), plan.rows)
     USING plan.reading, from_seq, to_seq;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_rows(raxx_detect.chain_plan, bigint, bigint) IS 'The rows of a chain whose numbers lie in a range, each verified.';

@@ -64,7 +64,7 @@ BEGIN
     END IF;
     plan := (raxx_detect.chain_trust(chain)).plan;
     RETURN format('SELECT t.raxx_seq AS seq, raxx_detect.chain_entry_bytes(%L, t.raxx_seq, t.raxx_prev, t.raxx_mac, %s) AS bytes FROM %s t WHERE t.raxx_seq BETWEEN $1 AND $2',
-        plan.reading, raxx_detect.column_list(plan), chain.relation);
+        plan.reading, raxx_detect.column_list(plan), plan.rows);
 END $$;
 COMMENT ON FUNCTION raxx_detect.bytes_seen(raxx_detect.chains) IS 'A query for all that verification sees of the rows of a chain whose numbers are from $1 to $2.';
 

@@ -167,7 +167,7 @@ BEGIN
     RETURN CASE chain.mode
         WHEN 'declared' THEN raxx_detect.last_declared_seq(chain) IS DISTINCT FROM
             (SELECT nullif(h.seq, -1) FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id)
-        ELSE raxx_detect.has_unsealed(chain.relation) END;
+        ELSE raxx_detect.has_unsealed(chain) END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.has_work(raxx_detect.chains) IS 'Whether rows wait to be sealed, or, in a chain of an application, its last row is not the last one that was verified.';
 
@@ -261,7 +261,7 @@ BEGIN
         RETURN 'undetermined';
     END IF;
     -- From the row before the silence to the one after it, or to the last entry.
-    EXECUTE format('SELECT min(t.%3$I), max(t.%3$I) FROM %1$s t WHERE t.%2$I >= $1 AND t.%2$I <= coalesce($2, $1)', binding.relation, raxx_detect.time_column(binding),
+    EXECUTE format('SELECT min(t.%3$I), max(t.%3$I) FROM %1$s t WHERE t.%2$I >= $1 AND t.%2$I <= coalesce($2, $1)', raxx_detect.chain_rows_from(chain), raxx_detect.time_column(binding),
         raxx_detect.seq_column(chain))
     INTO first, last USING lower(gap), upper(gap);
     IF upper_inf(gap) THEN
