@@ -1,5 +1,5 @@
 -- Hash chains: which relations have one, how a chain's epochs follow from its records, and how rows are read for it.
--- The format of entries is docs/chain-format.md; who seals is 65_chain_seal.sql, who verifies 66_chain_verify.sql.
+-- The format of entries is docs/chain-format.md; who seals is 65_chain_seal.sql, who verifies 67_chain_verify.sql.
 
 CREATE TABLE raxx_detect.chains (
     chain_id uuid PRIMARY KEY,
