@@ -84,7 +84,7 @@ is((logged($log, 'configuration_refused'))[0]{error}, "$folder/wrong.toml:4: mai
 # ---- each kind, as it should be -----------------------------------------------------------------------------------------------------
 
 my $evil = 'https://evil.example/<!channel>&"x"';
-my %finding = map { $_ => find_something($node, $db, $_, $evil) } qw(critical high medium low);
+my %finding = map { $_ => find_something($node, $db, $_, "$evil for $_") } qw(critical high medium low);
 ($status, $output, $log) = notify('--config', $settings, '--dry-run', 'once');
 like($output, qr/^6 deliveries are due$/m, 'a dry run shows what is due');
 is($node->safe_psql($db, "SELECT count(*) FROM raxx_detect.deliveries WHERE state = 'pending' AND attempts = 0"), '6', 'and claims nothing');
@@ -97,7 +97,8 @@ my @messages = @{ ask($slack, 'messages') };
 my ($posted) = grep { $_->{by} eq 'api' } @messages;
 is($posted->{channel}, 'C0B423M38H4', 'Slack: in the channel');
 like($posted->{text}, qr/\A<!channel> /, 'for everybody');
-is(() = encode_json($posted->{blocks}) =~ /<!channel>/g, 1, 'but not where a row says so');
+my @parsed = encode_json($posted->{blocks}) =~ /\{[^{}]*"type":"mrkdwn"[^{}]*\}/g;
+is(() = "@parsed" =~ /<!channel>/g, 1, 'but not where a row says so');
 is_deeply($posted->{metadata}, { event_type => 'raxx_detect_finding', event_payload => { idempotency_key => $key{slack}, finding_id => $finding{critical} + 0,
 	delivery_id => $node->safe_psql($db, "SELECT delivery_id FROM raxx_detect.deliveries WHERE channel = 'slack'") + 0 } }, 'with its key');
 is($node->safe_psql($db, "SELECT provider FROM raxx_detect.deliveries WHERE channel = 'slack'"), qq({"ts": "$posted->{ts}", "channel": "C0B423M38H4"}), 'and noted is what Slack calls it');
