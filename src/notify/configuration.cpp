@@ -17,8 +17,6 @@
 namespace raxx::notify {
 namespace {
 
-using std::chrono::duration_cast;
-
 // A table of the file, which knows what has been asked for, so that the rest can be called unknown.
 class Section {
   public:
