@@ -1,7 +1,7 @@
 -- The series of a finding: for every fixture that fires it is what plain SQL makes of the fixture's own rows; it costs no scan,
 -- it does not depend on the session, and no row, entity or episode makes it fail.
 BEGIN;
-SELECT plan(72);
+SELECT plan(75);
 SET LOCAL timezone = 'UTC';
 
 -- ---- all fixtures ----------------------------------------------------------------------------------------------------------
@@ -132,6 +132,23 @@ INSERT INTO signups (event_time, email) SELECT '2026-06-04 11:57+00', e FROM unn
 SELECT is_empty($$SELECT p.* FROM signups s CROSS JOIN LATERAL raxx_detect.email_pattern(s.email) p CROSS JOIN LATERAL unnest(ARRAY[p.registrable_domain, p.shape || '@' || p.registrable_domain]) entity
     WHERE entity IS NOT NULL AND NOT pg_temp.total(raxx_detect.finding_series(pg_temp.finding('signup_email_pattern_anomaly', entity, '[2026-06-04 12:00+00,2026-06-04 12:10+00)'))) > 0$$, 'any domain and any shape is found');
 
+-- Restarts that are explained do not count.
+SELECT raxx_detect.create_source_table('dyno_restarts', 'restarts');
+INSERT INTO restarts (event_time, app, dyno, cause) SELECT '2026-06-04 11:58+00', v.app, v.dyno, v.cause
+FROM (VALUES ('shop', 'web.1', NULL), ('shop', 'web.2', 'crash'), ('shop', 'web.2', 'crash'), ('shop', 'web.3', 'deploy'), ('other', 'web.4', NULL), (NULL, 'web.5', NULL)) v(app, dyno, cause);
+INSERT INTO restarts (event_time, app, dyno) SELECT '2026-06-04 11:20+00', 'shop', 'web.' || n FROM generate_series(1, 4) n;
+CREATE FUNCTION pg_temp.restarts() RETURNS jsonb LANGUAGE sql AS $$
+    SELECT raxx_detect.finding_series(pg_temp.finding('ops_dyno_restart_cluster', 'shop', '[2026-06-04 12:00+00,2026-06-04 12:10+00)', '{"source": "dyno_restarts", "unit": "distinct dynos restarted"}'))
+$$;
+SELECT is((s -> 'values' -> 19, s -> 'values' -> 23, pg_temp.total(s)), ('4'::jsonb, '2'::jsonb, 6::float8), 'by a cause') FROM pg_temp.restarts() s;
+CREATE TABLE deploys (event_time timestamptz, app text);
+INSERT INTO deploys VALUES ('2026-06-04 11:25+00', 'shop'), ('2026-06-04 11:57+00', 'other'), ('-infinity', 'shop'), ('infinity', 'shop'), (NULL, 'shop');
+SELECT raxx_detect.bind_source('deploy_events', 'deploys');
+SELECT is(pg_temp.restarts(), NULL, 'deploys that cannot be found cheaply are not looked for');
+CREATE INDEX ON deploys (event_time);
+SELECT is((s -> 'values' -> 19, s -> 'values' -> 23, pg_temp.total(s)), ('0'::jsonb, '2'::jsonb, 2::float8), 'or by a deploy') FROM pg_temp.restarts() s;
+SELECT raxx_detect.unbind_source(source) FROM unnest('{dyno_restarts,deploy_events}'::text[]) source;
+
 -- ---- episodes and evidence that nobody can have meant -----------------------------------------------------------------------
 CREATE TEMP TABLE episodes AS SELECT * FROM unnest('{empty,"(,)","[2026-06-04 12:00+00,infinity)","[-infinity,2026-06-04 12:00+00)","(,2026-06-04 12:00+00)","[4714-11-24 00:00+00 BC,)","[294276-12-31 23:59+00,)",
     "[infinity,)","[9998-12-31 00:00+00,)","[1970-01-01 00:00+00,294276-12-31 23:59+00)","[1970-01-01 00:00+00,)","[9997-12-31 00:00+00,)","[2026-06-04 12:00+00,2026-06-04 12:00+00]"}'::tstzrange[]) WITH ORDINALITY e(episode, n);
@@ -174,12 +191,14 @@ SELECT is((s ->> 'bucket_seconds', s ->> 'from', pg_temp.total(s)), ('0.000001':
 SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '{"window": "5 minutes"}');
 
 -- ---- the session's settings --------------------------------------------------------------------------------------------------
-CREATE TEMP TABLE usually AS SELECT pg_temp.series('')::text AS series, pg_temp.finding('signup_waitlist_velocity_per_origin', '', '[2026-06-04 12:00+00,2026-06-04 12:10+00)') AS f;
+CREATE TEMP TABLE usually AS SELECT raxx_detect.finding_series(f)::text AS series, f
+FROM pg_temp.finding('signup_waitlist_velocity_per_origin', '', '[2026-06-04 12:00+00,2026-06-04 12:10+00)', '{"threshold": 20.123456789012345, "fired_by": "baseline", "evidence": {"conditions": ["velocity"], "baseline": {"mean": 0.123456}}}') f;
+DISCARD PLANS;
 SET LOCAL timezone = 'Asia/Kathmandu'; SET LOCAL datestyle = 'SQL, DMY'; SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL extra_float_digits = -15; SET LOCAL jit = on; SET LOCAL jit_above_cost = 0;
-SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_seqscan = off; SET LOCAL standard_conforming_strings = off; SET LOCAL search_path = pg_temp, public; SET LOCAL escape_string_warning = off;
+SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL standard_conforming_strings = off; SET LOCAL search_path = pg_temp, public; SET LOCAL escape_string_warning = off;
 SELECT public.is(raxx_detect.finding_series(u.f)::text, u.series, 'they change nothing') FROM pg_temp.usually u;
 RESET search_path; RESET standard_conforming_strings; RESET timezone; RESET datestyle; RESET intervalstyle; RESET extra_float_digits; RESET jit; RESET jit_above_cost;
-RESET enable_indexscan; RESET enable_indexonlyscan; RESET enable_seqscan; SET LOCAL timezone = 'UTC';
+RESET enable_indexscan; RESET enable_indexonlyscan; DISCARD PLANS; SET LOCAL timezone = 'UTC';
 
 -- ---- what it may cost --------------------------------------------------------------------------------------------------------
 CREATE FUNCTION pg_temp.ordered(relation regclass) RETURNS boolean LANGUAGE sql AS $$ SELECT raxx_detect.has_time_order(relation, 'event_time') $$;
