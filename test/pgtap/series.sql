@@ -1,7 +1,7 @@
 -- The series of a finding: for every fixture that fires it is what plain SQL makes of the fixture's own rows; it costs no scan,
 -- it does not depend on the session, and no row, entity or episode makes it fail.
 BEGIN;
-SELECT plan(75);
+SELECT plan(76);
 SET LOCAL timezone = 'UTC';
 
 -- ---- all fixtures ----------------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ SELECT is((series - '{values,usual}'::text[], series -> 'values', series -> 'usu
     ('{"unit": "milliseconds", "bucket_seconds": 86400, "from": "2026-05-27T00:00:00Z", "limit": 25, "mark_from": "2026-06-03T23:00:00Z", "mark_to": null, "of": "the 0.99 quantile of statement times by day; the last is what was found"}'::jsonb,
      '[20, 20, 20, 20, 20, 20, 20, 20, 30]'::jsonb, '20'::jsonb), 'a drift is of days') FROM shown WHERE number = 9 AND fixture_name = 'positive_baseline';
 SELECT is((series ->> 'of', series ->> 'limit', (SELECT sum(v::float8) FROM jsonb_array_elements(series -> 'values') WITH ORDINALITY x(v, i) WHERE i BETWEEN 13 AND 36)),
-    ('rows of waitlist_signups with country BR, which rose most'::text, NULL::text, (SELECT (m ->> 'observed')::float8 FROM jsonb_array_elements(finding -> 'evidence' -> 'moved') m WHERE m ->> 'entity' = 'BR')),
+    ('rows of waitlist_signups with the country that rose most'::text, NULL::text, (SELECT (m ->> 'observed')::float8 FROM jsonb_array_elements(finding -> 'evidence' -> 'moved') m WHERE m ->> 'entity' = 'BR')),
     'of a mix the country that rose most, by the hour of that day') FROM shown WHERE number = 16 AND fixture_name = 'mix_positive';
 SELECT is((series ->> 'mark_from', series ->> 'limit', (SELECT sum(v::float8) FROM jsonb_array_elements(series -> 'values') WITH ORDINALITY x(v, i) WHERE i BETWEEN 13 AND 36)),
     ('2026-06-10T00:00:00Z'::text, NULL::text, 48::float8), 'of a day''s failures the hours') FROM shown WHERE number = 13 AND fixture_name = 'positive_day';
@@ -166,6 +166,8 @@ SELECT set_eq($$SELECT episode::text FROM strange WHERE rule_id LIKE '%per_origi
 ROLLBACK TO all_bound;
 SELECT is(raxx_detect.finding_series(pg_temp.finding('no_such_rule', 'x', '[2026-06-04 12:00+00,)')), NULL, 'an unknown rule has none');
 SELECT is(raxx_detect.finding_series(NULL), NULL, 'nor has no finding');
+SELECT is((s -> 'limit', s -> 'usual'), ('null'::jsonb, 'null'::jsonb), 'a limit that is no number is none')
+FROM raxx_detect.finding_series(pg_temp.finding('signup_waitlist_velocity_per_origin', 'x', '[2026-06-04 12:00+00,)', '{"threshold": "NaN"}')) s;
 SELECT is(raxx_detect.finding_series(pg_temp.finding('signup_waitlist_velocity_per_origin', 'x', '[2026-06-04 12:00+00,)', '{"source": "session_events"}')), NULL, 'nor one of a source that is not bound');
 
 -- ---- how long ------------------------------------------------------------------------------------------------------------------
