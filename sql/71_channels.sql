@@ -109,10 +109,13 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.is_changed() IS 'Trigger: notes that somebody has changed a shipped row.';
 
 CREATE FUNCTION raxx_detect.in_working_hours(at timestamptz) RETURNS boolean
-LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
-    SELECT extract(isodow FROM l.clock)::int = ANY (s.workdays) AND l.clock::time >= s.hours_from AND l.clock::time < s.hours_to
-    FROM raxx_detect.notification_settings s CROSS JOIN LATERAL (SELECT timezone(s.time_zone, in_working_hours.at) AS clock) l
-$$;
+LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT extract(isodow FROM l.clock)::int = ANY (s.workdays) AND l.clock::time >= s.hours_from AND l.clock::time < s.hours_to
+        FROM raxx_detect.notification_settings s CROSS JOIN LATERAL (SELECT timezone(s.time_zone, in_working_hours.at) AS clock) l
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.in_working_hours(timestamptz) IS 'Whether people are at work then: on a workday, from hours_from until before hours_to, by the clock of raxx_detect.notification_settings. NULL for NULL.';
 
 CREATE FUNCTION raxx_detect.shown_entity(entity text, how text) RETURNS text

@@ -35,12 +35,15 @@ CREATE TRIGGER is_changed BEFORE UPDATE ON raxx_detect.routes FOR EACH ROW WHEN 
 COMMENT ON TRIGGER is_changed ON raxx_detect.routes IS 'Notes what somebody has changed of a shipped row.';
 
 CREATE FUNCTION raxx_detect.is_held_back(rule raxx_detect.rules, severity raxx_detect.severity, sample_size bigint) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     -- Of a silence or a break there is one, which says nothing of how sure it is.
-    SELECT s.posture = 'pre_launch' AND severity = 'high'
-           AND NOT (rule.per_event AND (rule.method IN ('gap', 'chain') OR coalesce(sample_size, 0) > 1))
-    FROM raxx_detect.notification_settings s
-$$;
+    RETURN (
+        SELECT s.posture = 'pre_launch' AND severity = 'high'
+               AND NOT (rule.per_event AND (rule.method IN ('gap', 'chain') OR coalesce(sample_size, 0) > 1))
+        FROM raxx_detect.notification_settings s
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.is_held_back(raxx_detect.rules, raxx_detect.severity, bigint) IS
 'Whether a finding waits for the digest because the product has not launched: it is of severity high, and its rule is not marked per_event, or is but the sample is a single row (silences and chain breaks apart, of which there is always one).';
 
@@ -48,15 +51,18 @@ CREATE TYPE raxx_detect.planned_delivery AS (channel text, mode text, push boole
 COMMENT ON TYPE raxx_detect.planned_delivery IS 'Who would be told of a finding, how (event, digest or log), whether it rings through, and why.';
 
 CREATE FUNCTION raxx_detect.route_reason(severity raxx_detect.severity, at timestamptz, held_back boolean, route raxx_detect.routes) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT concat_ws(' ', upper(severity::text), CASE WHEN route.rule_id IS NOT NULL THEN 'of ' || route.rule_id END,
-               CASE WHEN route.hours IS NOT NULL THEN format('%s, being %s in %s', CASE route.hours WHEN 'working' THEN 'in working hours' ELSE 'off hours' END,
-                                                            to_char(timezone(s.time_zone, at), 'Dy HH24:MI'), s.time_zone) END,
-               CASE WHEN held_back AND route.held_back THEN 'before launch' END)
-           || ': ' || CASE route.mode WHEN 'event' THEN 'one by one' WHEN 'digest' THEN 'in the digest' ELSE 'in the log' END
-           || CASE WHEN route.push THEN ', ringing through' ELSE '' END || format(' (route %s)', route.route)
-    FROM raxx_detect.notification_settings s
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT concat_ws(' ', upper(severity::text), CASE WHEN route.rule_id IS NOT NULL THEN 'of ' || route.rule_id END,
+                   CASE WHEN route.hours IS NOT NULL THEN format('%s, being %s in %s', CASE route.hours WHEN 'working' THEN 'in working hours' ELSE 'off hours' END,
+                                                                to_char(timezone(s.time_zone, at), 'Dy HH24:MI'), s.time_zone) END,
+                   CASE WHEN held_back AND route.held_back THEN 'before launch' END)
+               || ': ' || CASE route.mode WHEN 'event' THEN 'one by one' WHEN 'digest' THEN 'in the digest' ELSE 'in the log' END
+               || CASE WHEN route.push THEN ', ringing through' ELSE '' END || format(' (route %s)', route.route)
+        FROM raxx_detect.notification_settings s
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.route_reason(raxx_detect.severity, timestamptz, boolean, raxx_detect.routes) IS 'Why a route is taken, in words.';
 
 CREATE FUNCTION raxx_detect.planned_deliveries(rule raxx_detect.rules, severity raxx_detect.severity, at timestamptz, sample_size bigint,

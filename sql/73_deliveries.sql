@@ -55,9 +55,12 @@ COMMENT ON COLUMN raxx_detect.deliveries.announced_by IS 'The dead letter that s
 -- ---- what a message says ------------------------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.in_utc(at timestamptz) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN isfinite(at) THEN to_char(timezone('UTC', at), 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END
-$$;
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT CASE WHEN isfinite(at) THEN to_char(timezone('UTC', at), 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.in_utc(timestamptz) IS 'A time as messages hold it, whatever the session''s settings: ISO 8601, UTC, to the second. NULL for NULL and infinity.';
 
 CREATE FUNCTION raxx_detect.series_or_null(finding raxx_detect.detection_findings) RETURNS jsonb
@@ -74,32 +77,38 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.series_or_null(raxx_detect.detection_findings) IS 'The finding''s series for a picture, or what kept it from being had.';
 
 CREATE FUNCTION raxx_detect.finding_payload(finding raxx_detect.detection_findings, event text, entities text, was_severity raxx_detect.severity, because text)
-RETURNS jsonb LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_build_object(
-        'version', 1, 'event', event, 'finding_id', finding.finding_id, 'rule_id', finding.rule_id, 'det_id', finding.det_id, 'title', r.title,
-        'category', finding.category, 'source', finding.source, 'severity', finding.severity, 'was_severity', was_severity,
-        'entity', shown.entity, 'from', raxx_detect.in_utc(lower(finding.episode)), 'to', raxx_detect.in_utc(upper(finding.episode)),
-        'observed', to_jsonb(finding.observed), 'threshold', to_jsonb(finding.threshold), 'unit', finding.unit, 'p_value', to_jsonb(finding.p_value))
-      || jsonb_build_object(
-        'fired_by', finding.fired_by, 'sample_size', finding.sample_size,
-        'summary', CASE WHEN entities = 'full' OR finding.entity = '' THEN finding.summary
-                        ELSE replace(replace(finding.summary, finding.entity, shown.entity), raxx_detect.printable(finding.entity), shown.entity) END,
-        'verdict', finding.verdict, 'condition', finding.condition, 'occurrences', finding.occurrences, 'escalation_owner', finding.escalation_owner,
-        'late', finding.late, 'detected_at', raxx_detect.in_utc(finding.detected_at), 'runbook', r.runbook, 'do_not', r.do_not,
-        'link', replace(s.console_link, '{finding_id}', finding.finding_id::text), 'because', because,
-        'psql', format('SELECT * FROM raxx_detect.detection_findings WHERE finding_id = %s \gx', finding.finding_id),
-        'triage_psql', format('UPDATE raxx_detect.detection_findings SET triage = ''acknowledged'' WHERE finding_id = %s;', finding.finding_id))
-    FROM raxx_detect.notification_settings s
-    LEFT JOIN raxx_detect.rules r ON r.rule_id = finding.rule_id
-    CROSS JOIN LATERAL (SELECT raxx_detect.shown_entity(finding.entity, entities) AS entity) shown
-$$;
+RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT jsonb_build_object(
+            'version', 1, 'event', event, 'finding_id', finding.finding_id, 'rule_id', finding.rule_id, 'det_id', finding.det_id, 'title', r.title,
+            'category', finding.category, 'source', finding.source, 'severity', finding.severity, 'was_severity', was_severity,
+            'entity', shown.entity, 'from', raxx_detect.in_utc(lower(finding.episode)), 'to', raxx_detect.in_utc(upper(finding.episode)),
+            'observed', to_jsonb(finding.observed), 'threshold', to_jsonb(finding.threshold), 'unit', finding.unit, 'p_value', to_jsonb(finding.p_value))
+          || jsonb_build_object(
+            'fired_by', finding.fired_by, 'sample_size', finding.sample_size,
+            'summary', CASE WHEN entities = 'full' OR finding.entity = '' THEN finding.summary
+                            ELSE replace(replace(finding.summary, finding.entity, shown.entity), raxx_detect.printable(finding.entity), shown.entity) END,
+            'verdict', finding.verdict, 'condition', finding.condition, 'occurrences', finding.occurrences, 'escalation_owner', finding.escalation_owner,
+            'late', finding.late, 'detected_at', raxx_detect.in_utc(finding.detected_at), 'runbook', r.runbook, 'do_not', r.do_not,
+            'link', replace(s.console_link, '{finding_id}', finding.finding_id::text), 'because', because,
+            'psql', format('SELECT * FROM raxx_detect.detection_findings WHERE finding_id = %s \gx', finding.finding_id),
+            'triage_psql', format('UPDATE raxx_detect.detection_findings SET triage = ''acknowledged'' WHERE finding_id = %s;', finding.finding_id))
+        FROM raxx_detect.notification_settings s
+        LEFT JOIN raxx_detect.rules r ON r.rule_id = finding.rule_id
+        CROSS JOIN LATERAL (SELECT raxx_detect.shown_entity(finding.entity, entities) AS entity) shown
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.finding_payload(raxx_detect.detection_findings, text, text, raxx_detect.severity, text) IS
 'What a message about a finding says (docs/notifier.md): no evidence, which holds keys of rows, and the entity as entities says (channels.entities), in the summary, too.';
 
 CREATE FUNCTION raxx_detect.deadline_of(severity raxx_detect.severity) RETURNS timestamptz
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT clock_timestamp() + s.deadlines[array_position(enum_range(severity), severity)] FROM raxx_detect.notification_settings s
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT clock_timestamp() + s.deadlines[array_position(enum_range(severity), severity)] FROM raxx_detect.notification_settings s
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.deadline_of(raxx_detect.severity) IS 'Until when a message of that severity that begins now is tried.';
 
 -- ---- writing it ---------------------------------------------------------------------------------------------------
@@ -115,7 +124,8 @@ DECLARE
 BEGIN
     -- Pictures are for mail, and as many as a digest shows.
     IF mode = 'digest' OR to_channel.kind = 'mail' THEN
-        IF (SELECT count(*) FROM (SELECT FROM raxx_detect.deliveries d WHERE d.channel = channel AND d.state IN ('held', 'pending') LIMIT 50) waiting) < 50 THEN
+        IF (SELECT count(*) FROM ((SELECT FROM raxx_detect.deliveries d WHERE d.channel = channel AND d.state = 'held' LIMIT 50)
+                                  UNION ALL (SELECT FROM raxx_detect.deliveries d WHERE d.channel = channel AND d.state = 'pending' LIMIT 50)) waiting) < 50 THEN
             payload := payload || jsonb_build_object('series', raxx_detect.series_or_null(finding));
         END IF;
     END IF;

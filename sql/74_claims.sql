@@ -350,15 +350,14 @@ $$;
 COMMENT ON FUNCTION raxx_detect.next_delivery_at(text[]) IS 'When raxx_detect.claim_deliveries may have something for these channels again, unless something new comes; in the past: now; NULL: nothing waits.';
 
 CREATE VIEW raxx_detect.channel_health AS
-SELECT c.channel, c.kind, c.address, c.enabled, w.pending, w.oldest_pending, w.sending, e.dead_last_day, e.delivered_last_day, e.possible_repeats_last_day, e.unannounced,
+SELECT c.channel, c.kind, c.address, c.enabled, w.pending, w.oldest_pending, l.sending, e.dead_last_day, e.delivered_last_day, e.possible_repeats_last_day, e.unannounced,
        CASE WHEN coalesce(s.failures, 0) < 5 THEN 'closed' WHEN s.open_until > clock_timestamp() THEN 'open' ELSE 'half-open' END AS breaker,
        s.open_until, s.last_error, s.last_error_at,
        (SELECT max(n.seen_at) FROM raxx_detect.notifiers n WHERE c.channel = ANY (n.channels)) AS served_at
 FROM raxx_detect.channels c
 LEFT JOIN raxx_detect.channel_states s ON s.channel = c.channel
-CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE d.state = 'pending') AS pending, min(d.created_at) FILTER (WHERE d.state = 'pending') AS oldest_pending,
-                           count(*) FILTER (WHERE d.state = 'sending') AS sending
-                    FROM raxx_detect.deliveries d WHERE d.channel = c.channel AND d.state IN ('pending', 'sending')) w
+CROSS JOIN LATERAL (SELECT count(*) AS pending, min(d.created_at) AS oldest_pending FROM raxx_detect.deliveries d WHERE d.channel = c.channel AND d.state = 'pending') w
+CROSS JOIN LATERAL (SELECT count(*) AS sending FROM raxx_detect.deliveries d WHERE d.channel = c.channel AND d.state = 'sending') l
 CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE d.state = 'dead') AS dead_last_day, count(*) FILTER (WHERE d.state = 'delivered') AS delivered_last_day,
                            count(*) FILTER (WHERE d.state = 'delivered' AND d.possible_repeat) AS possible_repeats_last_day,
                            count(*) FILTER (WHERE d.state = 'dead' AND d.announced_by IS NULL) AS unannounced
