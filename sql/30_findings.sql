@@ -38,16 +38,6 @@ COMMENT ON COLUMN raxx_detect.detection_findings.evidence IS 'Bounded: keys of t
 COMMENT ON COLUMN raxx_detect.detection_findings.occurrences IS 'How many of the rule''s conditions held during the episode; evidence names them.';
 COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found only when settled hours were judged again, since rows had come later than their source''s lateness, or gone.';
 
-CREATE TABLE raxx_detect.deliveries (
-    delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    finding_id bigint NOT NULL REFERENCES raxx_detect.detection_findings ON DELETE CASCADE,
-    channel text NOT NULL,
-    payload jsonb NOT NULL,
-    state text NOT NULL DEFAULT 'pending',
-    created_at timestamptz NOT NULL DEFAULT now()
-);
-COMMENT ON TABLE raxx_detect.deliveries IS 'The outbox of messages to people. Empty in this version, which routes nothing yet.';
-
 -- What an evaluator returns: a would-be finding.
 CREATE TYPE raxx_detect.candidate AS (
     entity text,

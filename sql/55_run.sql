@@ -434,6 +434,9 @@ BEGIN
                 result.outcome := CASE rule.state WHEN 'dormant' THEN 'dormant' ELSE 'skipped' END;
                 result.detail := rule.state_reason;
             END IF;
+            IF rule.method = 'chain' AND as_of >= now() THEN
+                result := raxx_detect.look_for_lost_chains(rule, result);
+            END IF;
         EXCEPTION WHEN OTHERS THEN
             IF raxx_detect.is_for_the_caller(sqlstate) THEN
                 RAISE;

@@ -166,7 +166,8 @@ BEGIN
             -- What waits for somebody to do something, until somebody has.
             WHEN h.configuration = configuration THEN r.state IN ('disabled', 'retired')
                 OR CASE r.method
-                    WHEN 'chain' THEN NOT EXISTS (SELECT FROM raxx_detect.chains k JOIN raxx_detect.source_bindings b ON b.relation = k.relation
+                    -- Once in an hour it looks for chains that are gone (69_chains_lost.sql).
+                    WHEN 'chain' THEN date_trunc('hour', h.last_run_at) = date_trunc('hour', now()) AND NOT EXISTS (SELECT FROM raxx_detect.chains k JOIN raxx_detect.source_bindings b ON b.relation = k.relation
                                                   WHERE k.detached_at IS NULL AND b.source = ANY (r.sources))
                     ELSE EXISTS (SELECT FROM unnest(r.sources) s WHERE s <> 'statement_samples'
                                      AND NOT EXISTS (SELECT FROM raxx_detect.source_bindings b WHERE b.source = s)) END

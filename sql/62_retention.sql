@@ -53,8 +53,11 @@ BEGIN
        AND has_table_privilege('raxx_detect.interruptions', 'DELETE') THEN
         PERFORM raxx_detect.prune_records();
     END IF;
+    IF has_table_privilege('raxx_detect.deliveries', 'DELETE') THEN
+        PERFORM raxx_detect.prune_deliveries();
+    END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.prune_daily() IS 'raxx_detect.prune_records, if the caller may delete records; else nothing.';
+COMMENT ON FUNCTION raxx_detect.prune_daily() IS 'raxx_detect.prune_records and raxx_detect.prune_deliveries, each if the caller may delete what it deletes.';
 
 CREATE FUNCTION raxx_detect.is_news(last raxx_detect.rule_runs, result raxx_detect.rule_run) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,5 +1,5 @@
 -- Hash chains: which relations have one, how a chain's epochs follow from its records, and how rows are read for it.
--- The format of entries is docs/chain-format.md; who seals is 65_chain_seal.sql, who verifies 66_chain_verify.sql.
+-- The format of entries is docs/chain-format.md; who seals is 65_chain_seal.sql, who verifies 67_chain_verify.sql.
 
 CREATE TABLE raxx_detect.chains (
     chain_id uuid PRIMARY KEY,
@@ -8,12 +8,14 @@ CREATE TABLE raxx_detect.chains (
     columns name[],
     attached_at timestamptz NOT NULL DEFAULT now(),
     detached_at timestamptz,
-    declared jsonb CHECK ((mode = 'declared') = (declared IS NOT NULL))
+    declared jsonb CHECK ((mode = 'declared') = (declared IS NOT NULL)),
+    beside regclass CHECK (beside IS NULL OR mode = 'sealer')
 );
 CREATE UNIQUE INDEX chains_attached ON raxx_detect.chains (relation) WHERE detached_at IS NULL;
 COMMENT ON TABLE raxx_detect.chains IS 'Hash chains of relations: made by raxx_detect.chain_attach, ended by raxx_detect.chain_detach.';
 COMMENT ON COLUMN raxx_detect.chains.mode IS 'Who seals a row: sealer (raxx_detect.chain_seal, which rule 7''s run calls, after the commit) or commit (a deferred trigger, in the transaction that inserts it); declared: the application that writes it, as raxx_detect.chain_declare was told.';
 COMMENT ON COLUMN raxx_detect.chains.columns IS 'The columns that are sealed; NULL: all that there are, and those that come.';
+COMMENT ON COLUMN raxx_detect.chains.beside IS 'The table that has the numbers and MACs of the rows, by their primary key; NULL: the relation itself has them, in the columns raxx_seq, raxx_prev and raxx_mac.';
 COMMENT ON COLUMN raxx_detect.chains.declared IS 'How the application makes the MACs, with all defaults filled in (mode declared); what counts is the copy in the chain''s sealed genesis record.';
 
 CREATE TABLE raxx_detect.chain_heads (
@@ -193,6 +195,41 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.current_column(regclass, jsonb, int, jsonb) IS
 'The column of a relation that a column of a manifest is now: by its name, by what later manifests call it, or by its number; NULL if there is none of its kind any more.';
 
+-- ---- where numbers and MACs are -------------------------------------------------------------------------------------------
+
+CREATE FUNCTION raxx_detect.key_columns(relation regclass) RETURNS name[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(array_agg(a.attname ORDER BY k.position), '{}')
+    FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, position)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE i.indrelid = relation AND i.indisprimary AND k.position <= i.indnkeyatts
+$$;
+COMMENT ON FUNCTION raxx_detect.key_columns(regclass) IS 'The columns of a relation''s primary key, in its order; none if there is none.';
+
+CREATE FUNCTION raxx_detect.key_kinds(relation regclass) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg(raxx_detect.canonical_kind(a.atttypid) ORDER BY k.position) FROM unnest(raxx_detect.key_columns(relation)) WITH ORDINALITY k(name, position)
+    JOIN pg_attribute a ON a.attrelid = relation AND a.attname = k.name
+$$;
+COMMENT ON FUNCTION raxx_detect.key_kinds(regclass) IS 'The kinds of a primary key''s columns.';
+
+CREATE FUNCTION raxx_detect.same_key(relation regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(format('s.key_%s = t.%I', k.position, k.name), ' AND ' ORDER BY k.position) FROM unnest(raxx_detect.key_columns(relation)) WITH ORDINALITY k(name, position)
+$$;
+COMMENT ON FUNCTION raxx_detect.same_key(regclass) IS 'A condition, for a query: that s, of the table beside a relation, has the key of t, a row of it.';
+
+CREATE FUNCTION raxx_detect.chain_rows_from(chain raxx_detect.chains) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN chain.beside IS NULL THEN chain.relation::text ELSE
+        format('(SELECT %s, s.raxx_seq, s.raxx_prev, s.raxx_mac FROM %s t LEFT JOIN %s s ON %s)',
+            (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+             WHERE a.attrelid = chain.relation AND a.attnum > 0 AND NOT a.attisdropped AND NOT raxx_detect.is_chain_column(a.attname)),
+            chain.relation, chain.beside, raxx_detect.same_key(chain.relation)) END
+$$;
+COMMENT ON FUNCTION raxx_detect.chain_rows_from(raxx_detect.chains) IS
+'What the rows of a chain are read from, for a query, with the columns raxx_seq, raxx_prev and raxx_mac, which are NULL for a row that is not sealed.';
+
 -- How a chain's rows are to be read.
 CREATE TYPE raxx_detect.chain_plan AS (
     chain_id uuid,
@@ -201,10 +238,11 @@ CREATE TYPE raxx_detect.chain_plan AS (
     columns name[],
     unreadable text,
     unreadable_from bigint,
-    unreadable_to bigint
+    unreadable_to bigint,
+    rows text
 );
 COMMENT ON TYPE raxx_detect.chain_plan IS
-'How a chain''s rows are read. reading: for the functions in C, the epochs with their keys'' ids and, for each sealed column, its place among columns; columns: what they want of a row; unreadable: sealed columns that are not there any more, in words, and the entries that have them (unreadable_to NULL: to the end).';
+'How a chain''s rows are read. reading: for the functions in C, the epochs with their keys'' ids and, for each sealed column, its place among columns; columns: what they want of a row; unreadable: sealed columns that are not there any more, in words, and the entries that have them (unreadable_to NULL: to the end); rows: what they are read from, with their numbers and MACs (raxx_detect.chain_rows_from).';
 
 CREATE FUNCTION raxx_detect.chain_plan(chain raxx_detect.chains, epochs jsonb) RETURNS raxx_detect.chain_plan
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -219,6 +257,7 @@ DECLARE
 BEGIN
     result.chain_id := chain.chain_id;
     result.relation := chain.relation;
+    result.rows := raxx_detect.chain_rows_from(chain);
     result.columns := '{}';
     FOR i IN 0 .. jsonb_array_length(epochs) - 1 LOOP
         columns := '[]';

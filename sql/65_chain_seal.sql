@@ -142,24 +142,80 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.write_seals(raxx_detect.chain_plan, raxx_detect.chain_seal[]) IS 'Writes seals into their rows; raises 55000 if a row cannot be updated.';
 
-CREATE FUNCTION raxx_detect.chain_seal(relation regclass, at_most bigint DEFAULT 10000) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION raxx_detect.seal_beside(chain raxx_detect.chains, plan raxx_detect.chain_plan, head raxx_detect.chain_heads, at_most bigint,
+    OUT number bigint, OUT seq bigint, OUT mac bytea)
+RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-    chain raxx_detect.chains := raxx_detect.sealed_chain_of(relation);
-    head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
-    epochs jsonb;
-    plan raxx_detect.chain_plan;
-    manifest jsonb;
-    seals raxx_detect.chain_seal[];
-    last raxx_detect.chain_seal;
-    began timestamptz := clock_timestamp();
+    keys name[] := raxx_detect.key_columns(chain.relation);
 BEGIN
-    IF at_most IS NULL OR at_most NOT BETWEEN 1 AND 1000000 THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'at_most must be between 1 and 1000000',
-            DETAIL = format('It is %s.', coalesce(at_most::text, 'NULL')), HINT = 'The rest is sealed by further calls, or by raxx_detect.chain_seal_backlog.';
+    -- In one statement, that is, as of one moment: so no lock is needed, and no right to change the rows.
+    EXECUTE format(
+        'WITH t AS MATERIALIZED (
+             SELECT t.tableoid, t.ctid, t.xmin, %1$s FROM %2$s t WHERE NOT EXISTS (SELECT FROM %3$s s WHERE %4$s) LIMIT $4
+         ), sealed AS (
+             SELECT (u.seal).* FROM (SELECT unnest(raxx_detect.chain_seal_rows($1, $2, $3, t.tableoid, t.ctid, %5$s ORDER BY age(t.xmin) DESC, t.tableoid, t.ctid)) AS seal FROM t) u
+         ), written AS (
+             INSERT INTO %3$s SELECT %6$s, e.seq, e.prev, e.mac FROM sealed e JOIN t ON t.ctid = e.row_id AND t.tableoid = e.relation ORDER BY e.seq
+             RETURNING raxx_seq, raxx_mac
+         ) SELECT count(*), max(w.raxx_seq), (array_agg(w.raxx_mac ORDER BY w.raxx_seq DESC))[1] FROM written w',
+        (SELECT string_agg(DISTINCT format('t.%I', c), ', ') FROM unnest(keys || plan.columns) c), chain.relation, chain.beside, raxx_detect.same_key(chain.relation),
+        raxx_detect.column_list(plan), (SELECT string_agg(format('t.%I', k.name), ', ' ORDER BY k.position) FROM unnest(keys) WITH ORDINALITY k(name, position)))
+    INTO number, seq, mac USING plan.reading, head.seq, head.mac, at_most;
+END $$;
+COMMENT ON FUNCTION raxx_detect.seal_beside(raxx_detect.chains, raxx_detect.chain_plan, raxx_detect.chain_heads, bigint) IS
+'Seals rows that have no entry in the table beside their relation: how many, and the number and MAC of the last.';
+
+CREATE FUNCTION raxx_detect.seal_within(plan raxx_detect.chain_plan, head raxx_detect.chain_heads, at_most bigint, OUT number bigint, OUT seq bigint, OUT mac bytea)
+RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    seals raxx_detect.chain_seal[] := raxx_detect.chain_seals(plan, head, at_most);
+BEGIN
+    number := 0;
+    IF seals IS NOT NULL THEN
+        number := raxx_detect.write_seals(plan, seals);
+        seq := seals[cardinality(seals)].seq;
+        mac := seals[cardinality(seals)].mac;
     END IF;
-    -- Held to the end: the columns stay what they are.
-    EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
+END $$;
+COMMENT ON FUNCTION raxx_detect.seal_within(raxx_detect.chain_plan, raxx_detect.chain_heads, bigint) IS 'The same for a relation that has the columns of the chain itself.';
+
+-- What follows from the records and the columns is worked out once in a session, and again when one of them is another. It is kept in the
+-- session's memory, and not where others could write: whoever may call these may seal anyway.
+CREATE FUNCTION raxx_detect.keep_chain_plan(chain_id uuid, basis text, plan text) RETURNS void
+AS 'MODULE_PATHNAME', 'raxx_keep_chain_plan' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION raxx_detect.keep_chain_plan(uuid, text, text) IS 'Keeps in this session how rows of a chain are sealed, and what that follows from (basis).';
+REVOKE EXECUTE ON FUNCTION raxx_detect.keep_chain_plan(uuid, text, text) FROM PUBLIC;
+CREATE FUNCTION raxx_detect.kept_chain_plan(chain_id uuid, basis text) RETURNS text
+AS 'MODULE_PATHNAME', 'raxx_kept_chain_plan' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION raxx_detect.kept_chain_plan(uuid, text) IS 'What raxx_detect.keep_chain_plan was last given for a chain, if it follows from the same; otherwise NULL.';
+REVOKE EXECUTE ON FUNCTION raxx_detect.kept_chain_plan(uuid, text) FROM PUBLIC;
+
+CREATE FUNCTION raxx_detect.sealing_basis(chain raxx_detect.chains) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last raxx_detect.chain_records;
+BEGIN
+    -- The MAC of the last record covers what it says and, link by link, all before it: no other records end in the same.
+    SELECT r.* INTO last FROM raxx_detect.chain_records r WHERE r.chain_id = chain.chain_id ORDER BY r.seq DESC LIMIT 1;
+    RETURN concat_ws(' ', raxx_detect.relation_shape(chain.relation), chain.relation::oid, last.seq, last.mac, chain.columns::text);
+END $$;
+COMMENT ON FUNCTION raxx_detect.sealing_basis(raxx_detect.chains) IS 'What the way in which rows are sealed follows from: the columns that there are, those that are wanted, and the last record.';
+
+CREATE FUNCTION raxx_detect.sealing_plan(chain raxx_detect.chains, INOUT head raxx_detect.chain_heads, OUT plan raxx_detect.chain_plan)
+RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    basis text := raxx_detect.sealing_basis(chain);
+    kept jsonb := raxx_detect.kept_chain_plan(chain.chain_id, basis);
+    epochs jsonb;
+    manifest jsonb;
+BEGIN
+    IF kept IS NOT NULL THEN
+        plan.chain_id := chain.chain_id;
+        plan.relation := chain.relation;
+        plan.reading := kept ->> 'reading';
+        plan.columns := ARRAY(SELECT jsonb_array_elements_text(kept -> 'columns'));
+        RETURN;
+    END IF;
     epochs := raxx_detect.sealing_epochs(chain, head);
     manifest := raxx_detect.manifest_due(chain, epochs -> -1 -> 'columns');
     IF manifest IS NOT NULL THEN
@@ -168,29 +224,66 @@ BEGIN
         epochs := epochs || jsonb_build_object('from', head.seq + 1, 'key', epochs -> -1 -> 'key', 'columns', manifest -> 'columns');
     END IF;
     plan := raxx_detect.chain_plan(chain, epochs);
-    seals := raxx_detect.chain_seals(plan, head, at_most);
-    IF seals IS NOT NULL THEN
-        PERFORM raxx_detect.write_seals(plan, seals);
-        last := seals[cardinality(seals)];
-        UPDATE raxx_detect.chain_heads h SET seq = last.seq, mac = last.mac WHERE h.chain_id = chain.chain_id;
+    -- Not what was found by trying, since somebody has tampered with the records.
+    IF manifest IS NULL AND epochs = raxx_detect.chain_epochs_json(chain.chain_id) THEN
+        PERFORM raxx_detect.keep_chain_plan(chain.chain_id, basis, jsonb_build_object('reading', plan.reading, 'columns', plan.columns)::text);
     END IF;
-    IF coalesce(cardinality(seals), 0) < at_most AND (seals IS NOT NULL OR head.sealed_at IS NULL OR head.sealed_at < began - interval '1 minute') THEN
+END $$;
+COMMENT ON FUNCTION raxx_detect.sealing_plan(raxx_detect.chains, raxx_detect.chain_heads) IS
+'How the next rows of a chain are read and sealed, as the session knows it or by its records and columns, after a new manifest if one is due; and the head after that.';
+
+CREATE FUNCTION raxx_detect.chain_seal(relation regclass, at_most bigint DEFAULT 10000) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    chain raxx_detect.chains := raxx_detect.sealed_chain_of(relation);
+    head raxx_detect.chain_heads := raxx_detect.lock_chain_head(chain.chain_id);
+    sealing record;
+    plan raxx_detect.chain_plan;
+    sealed record;
+    began timestamptz := clock_timestamp();
+BEGIN
+    IF at_most IS NULL OR at_most NOT BETWEEN 1 AND 1000000 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'at_most must be between 1 and 1000000',
+            DETAIL = format('It is %s.', coalesce(at_most::text, 'NULL')), HINT = 'The rest is sealed by further calls, or by raxx_detect.chain_seal_backlog.';
+    END IF;
+    -- Held to the end: the columns stay what they are.
+    EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
+    sealing := raxx_detect.sealing_plan(chain, head);
+    head := sealing.head; plan := sealing.plan;
+    IF chain.beside IS NULL THEN
+        sealed := raxx_detect.seal_within(plan, head, at_most);
+    ELSE
+        sealed := raxx_detect.seal_beside(chain, plan, head, at_most);
+    END IF;
+    IF sealed.number > 0 THEN
+        UPDATE raxx_detect.chain_heads h SET seq = sealed.seq, mac = sealed.mac WHERE h.chain_id = chain.chain_id;
+    END IF;
+    IF sealed.number < at_most AND (sealed.number > 0 OR head.sealed_at IS NULL OR head.sealed_at < began - interval '1 minute') THEN
         UPDATE raxx_detect.chain_heads h SET sealed_at = began WHERE h.chain_id = chain.chain_id;
     END IF;
-    RETURN coalesce(cardinality(seals), 0);
+    RETURN sealed.number;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_seal(regclass, bigint) IS
 'Seals up to at_most rows of a relation that have no place in its chain yet, and returns how many. One sealer at a time: another one waits. Raises 42704 without a chain, 55000 if the application seals, 22023 for at_most not within 1 and 1000000, 55000 if a row cannot be updated or there is no key.';
 
+CREATE FUNCTION raxx_detect.backlog_batch(relation regclass) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    -- Beside a table, each batch compares all keys.
+    SELECT CASE WHEN (raxx_detect.sealed_chain_of(relation)).beside IS NULL THEN 10000 ELSE 200000 END
+$$;
+COMMENT ON FUNCTION raxx_detect.backlog_batch(regclass) IS 'How many rows raxx_detect.chain_seal_backlog seals between two commits.';
+
 CREATE PROCEDURE raxx_detect.chain_seal_backlog(relation regclass)
 LANGUAGE plpgsql AS $$
+DECLARE
+    batch bigint := raxx_detect.backlog_batch(relation);
 BEGIN
-    WHILE raxx_detect.chain_seal(relation) OPERATOR(pg_catalog.>) 0 LOOP  -- no search_path is pinned where COMMIT is
+    WHILE raxx_detect.chain_seal(relation, batch) OPERATOR(pg_catalog.>) 0 LOOP  -- no search_path is pinned where COMMIT is
         COMMIT;
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE raxx_detect.chain_seal_backlog(regclass) IS
-'Seals all rows that have no place in the chain yet, with a commit after each 10,000: for a table that had rows when its chain was attached. Not within a transaction block (2D000).';
+'Seals all rows that have no place in the chain yet, with a commit after each 10,000 (200,000 where the chain is beside it): for a table that had rows when its chain was attached. Not within a transaction block (2D000).';
 
 -- ---- at commit -----------------------------------------------------------------------------------------------------------
 

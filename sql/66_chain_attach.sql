@@ -88,23 +88,54 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.add_chain_columns(regclass, text) IS
 'Gives a relation the columns raxx_seq, raxx_prev and raxx_mac, all NULL, an index on the first, and in mode commit the trigger. An index that begins with raxx_seq and is there already is used.';
 
-CREATE FUNCTION raxx_detect.chain_attach(relation regclass, columns name[] DEFAULT NULL, mode text DEFAULT 'sealer', key_id text DEFAULT NULL) RETURNS uuid
+CREATE FUNCTION raxx_detect.create_chain_beside(chain raxx_detect.chains) RETURNS regclass
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    keys name[] := raxx_detect.key_columns(chain.relation);
+    unsealed name := (SELECT k FROM unnest(keys) k WHERE k <> ALL (coalesce(chain.columns, keys)) LIMIT 1);
+    beside text := format('%s.%I', (SELECT c.relnamespace::regnamespace FROM pg_class c WHERE c.oid = chain.relation), 'raxx_chain_' || right(chain.chain_id::text, 12));
+BEGIN
+    IF keys = '{}' OR unsealed IS NOT NULL OR chain.mode <> 'sealer' THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('the chain of %s cannot be beside it', chain.relation),
+            DETAIL = CASE WHEN chain.mode <> 'sealer' THEN 'The mode is commit.' WHEN keys = '{}' THEN 'The table has no primary key.'
+                          ELSE format('Column %I of the primary key is not among those that are sealed.', unsealed) END,
+            HINT = 'A chain beside a table finds its rows by their primary key, seals that, too, and has the mode sealer.';
+    END IF;
+    EXECUTE format('CREATE TABLE %s AS SELECT %s, NULL::bigint AS raxx_seq, NULL::bytea AS raxx_prev, NULL::bytea AS raxx_mac FROM %s t WITH NO DATA', beside,
+        (SELECT string_agg(format('t.%I AS key_%s', k.name, k.position), ', ' ORDER BY k.position) FROM unnest(keys) WITH ORDINALITY k(name, position)), chain.relation);
+    EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', beside, (SELECT string_agg(format('key_%s', n), ', ' ORDER BY n) FROM generate_subscripts(keys, 1) n));
+    EXECUTE format('CREATE INDEX ON %s (raxx_seq)', beside);
+    EXECUTE format('COMMENT ON TABLE %s IS %L', beside, format('The hash chain of %s: the number and MAC of each row, by its primary key.', chain.relation));
+    RETURN beside::regclass;
+END $$;
+COMMENT ON FUNCTION raxx_detect.create_chain_beside(raxx_detect.chains) IS
+'Creates the table beside a relation that has the numbers and MACs of its rows, in the relation''s schema. Raises 55000 without a primary key, or if that is not sealed, or in another mode than sealer.';
+
+CREATE FUNCTION raxx_detect.chain_attach(relation regclass, columns name[] DEFAULT NULL, mode text DEFAULT 'sealer', key_id text DEFAULT NULL, beside boolean DEFAULT false) RETURNS uuid
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     chain raxx_detect.chains;
 BEGIN
     PERFORM raxx_detect.check_attachable(relation, columns, mode);
-    PERFORM raxx_detect.add_chain_columns(relation, mode);
-    INSERT INTO raxx_detect.chains (chain_id, relation, mode, columns) VALUES (gen_random_uuid(), relation, mode, columns) RETURNING * INTO chain;
+    chain.chain_id := raxx_detect.new_chain_id();
+    chain.relation := relation;
+    chain.mode := mode;
+    chain.columns := columns;
+    IF beside THEN
+        chain.beside := raxx_detect.create_chain_beside(chain);
+    ELSE
+        PERFORM raxx_detect.add_chain_columns(relation, mode);
+    END IF;
+    INSERT INTO raxx_detect.chains (chain_id, relation, mode, columns, beside) VALUES (chain.chain_id, relation, mode, columns, chain.beside) RETURNING * INTO chain;
     INSERT INTO raxx_detect.chain_heads (chain_id, seq, mac) VALUES (chain.chain_id, -1, decode(repeat('00', 32), 'hex'));
     PERFORM raxx_detect.write_chain_record(chain, jsonb_build_object('kind', 'genesis', 'format', 1, 'chain', chain.chain_id,
         'relation', relation::text, 'mode', mode, 'key', coalesce(key_id, raxx_detect.newest_chain_key())));
     PERFORM raxx_detect.write_chain_record(chain, raxx_detect.manifest_due(chain, '[]'));
     RETURN chain.chain_id;
 END $$;
-COMMENT ON FUNCTION raxx_detect.chain_attach(regclass, name[], text, text) IS
-'Gives a table a hash chain and returns its id. columns: which are sealed, NULL for all, also those that come later; mode: sealer or commit; key_id: the key, NULL for the newest. By the owner of the table, which is locked for as long as it takes to add three empty columns and an index. Rows that are there are sealed by and by (raxx_detect.chain_seal_backlog does it at once). Errors: 42809 no table, 42710 has a chain, 42703 columns, 0A000 a type without a canonical form, 55000 no key, 42501.';
+COMMENT ON FUNCTION raxx_detect.chain_attach(regclass, name[], text, text, boolean) IS
+'Gives a table a hash chain and returns its id. columns: which are sealed, NULL for all, also those that come later; mode: sealer or commit; key_id: the key, NULL for the newest; beside: whether numbers and MACs are kept in a table of their own beside it, by the primary key, and the table stays as it is. By the owner of the table, which is locked for as long as it takes to add three empty columns and an index (beside: only for reading). Rows that are there are sealed by and by (raxx_detect.chain_seal_backlog does it at once). Errors: 42809 no table, 42710 has a chain, 42703 columns, 0A000 a type without a canonical form, 55000 no key, or none that rows are found by, 42501.';
 
 CREATE FUNCTION raxx_detect.chain_rotate_key(relation regclass, key_id text DEFAULT NULL, reason text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

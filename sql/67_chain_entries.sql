@@ -13,6 +13,12 @@ CREATE FUNCTION raxx_detect.chain_record_holds(reading text, seq bigint, prev by
 AS 'MODULE_PATHNAME', 'raxx_chain_record_holds' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION raxx_detect.chain_record_holds(text, bigint, bytea, bytea, text) IS 'The same for a record.';
 
+CREATE FUNCTION raxx_detect.chain_entry_bytes(reading text, seq bigint, prev bytea, mac bytea, VARIADIC "any") RETURNS bytea
+AS 'MODULE_PATHNAME', 'raxx_chain_entry_bytes' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION raxx_detect.chain_entry_bytes(text, bigint, bytea, bytea, "any") IS
+'All that verification sees of a row: prev and mac, each behind its length, and the canonical form of the columns that are sealed at its place. To tell whether it is the same as at another time.';
+
+REVOKE EXECUTE ON FUNCTION raxx_detect.chain_entry_bytes(text, bigint, bytea, bytea, "any") FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION raxx_detect.chain_entry_holds(text, bigint, bytea, bytea, "any") FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION raxx_detect.chain_record_holds(text, bigint, bytea, bytea, text) FROM PUBLIC;
 
@@ -34,7 +40,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT t.raxx_seq, t.raxx_prev, t.raxx_mac, raxx_detect.chain_entry_holds($1, t.raxx_seq, t.raxx_prev, t.raxx_mac, %s), %s
-         FROM %s t WHERE t.raxx_seq BETWEEN $2 AND $3', raxx_detect.column_list(plan), raxx_detect.row_called(plan.relation), plan.relation)
+         FROM %s t WHERE t.raxx_seq BETWEEN $2 AND $3', raxx_detect.column_list(plan), raxx_detect.row_called(plan.relation), plan.rows)
     USING plan.reading, from_seq, to_seq;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_rows(raxx_detect.chain_plan, bigint, bigint) IS 'The rows of a chain whose numbers lie in a range, each verified.';

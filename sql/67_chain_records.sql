@@ -59,7 +59,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan
 DECLARE
     result bigint;
 BEGIN
-    EXECUTE format('SELECT min(t.raxx_seq) FROM %s t WHERE t.raxx_seq >= $1', chain.relation) INTO result USING seq;
+    EXECUTE format('SELECT t.raxx_seq FROM %s t WHERE t.raxx_seq >= $1 ORDER BY 1 LIMIT 1', raxx_detect.chain_rows_from(chain)) INTO result USING seq;
     RETURN least(result, (SELECT min(r.seq) FROM raxx_detect.chain_records r WHERE r.chain_id = chain.chain_id AND r.seq >= entry_from.seq));
 END $$;
 COMMENT ON FUNCTION raxx_detect.entry_from(raxx_detect.chains, bigint) IS 'The first number from this one on that an entry of the chain has; NULL: there is none.';
@@ -93,7 +93,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan
 DECLARE
     result boolean;
 BEGIN
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE t.raxx_seq = $1)', chain.relation) INTO result USING seq;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE t.raxx_seq = $1)', raxx_detect.chain_rows_from(chain)) INTO result USING seq;
     RETURN result;
 END $$;
 COMMENT ON FUNCTION raxx_detect.has_row(raxx_detect.chains, bigint) IS 'Whether a row has this number.';

@@ -59,7 +59,7 @@ DECLARE
 BEGIN
     PERFORM raxx_detect.begin_progress(plan.relation, CASE WHEN everything THEN (SELECT c.reltuples::bigint FROM pg_class c WHERE c.oid = plan.relation) ELSE to_seq - from_seq + 1 END);
     EXECUTE format('SELECT raxx_detect.chain_audit($1, $2, $3, $4, t.raxx_seq, t.raxx_prev, t.raxx_mac, %s) FROM %s t%s',
-        raxx_detect.column_list(plan), plan.relation, CASE WHEN everything THEN '' ELSE ' WHERE t.raxx_seq BETWEEN $2 AND $3' END)
+        raxx_detect.column_list(plan), plan.rows, CASE WHEN everything THEN '' ELSE ' WHERE t.raxx_seq BETWEEN $2 AND $3' END)
     INTO tally USING plan.reading, from_seq, to_seq, seed;
     PERFORM raxx_detect.end_progress();
     RETURN raxx_detect.judge_tally(tally, from_seq, to_seq, seed, before, last,
@@ -103,7 +103,7 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY SELECT e.seq, e.mac FROM unnest(trust.records) e WHERE e.seq = ANY (seqs);
-    RETURN QUERY EXECUTE format('SELECT t.raxx_seq, t.raxx_mac FROM %s t WHERE t.raxx_seq = ANY ($1)', (trust.plan).relation) USING seqs;
+    RETURN QUERY EXECUTE format('SELECT t.raxx_seq, t.raxx_mac FROM %s t WHERE t.raxx_seq = ANY ($1)', (trust.plan).rows) USING seqs;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_macs(raxx_detect.chain_trust, bigint[]) IS 'The MACs that stand in the entries of these numbers.';
 
@@ -120,8 +120,8 @@ RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET
 DECLARE
     last_row bigint;
 BEGIN
-    EXECUTE format('SELECT coalesce(max(t.raxx_seq), -1) FROM %s t WHERE t.raxx_seq <= $1', (trust.plan).relation) INTO last_row USING head_seq;
-    last_row := greatest(last_row, -1);
+    EXECUTE format('SELECT t.raxx_seq FROM %s t WHERE t.raxx_seq <= $1 ORDER BY 1 DESC LIMIT 1', (trust.plan).rows) INTO last_row USING head_seq;
+    last_row := coalesce(greatest(last_row, -1), -1);
     SELECT min(n.number), max(n.number) INTO from_seq, to_seq
     FROM (SELECT last_row + 1 UNION SELECT head_seq UNION SELECT e.seq + d FROM unnest(trust.records) e, (VALUES (-1), (1)) v(d)) n(number)
     WHERE n.number > last_row AND n.number <= head_seq AND NOT EXISTS (SELECT FROM unnest(trust.records) e WHERE e.seq = n.number);
@@ -210,7 +210,7 @@ BEGIN
         'SELECT concat_ws('', sealed again as entry '', %1$s, t.raxx_seq) FROM (
              (SELECT t.* FROM %2$s t WHERE t.raxx_seq IS NULL LIMIT 5000) UNION ALL (SELECT t.* FROM %2$s t WHERE t.raxx_seq > $4 - 5000)) t
          WHERE raxx_detect.chain_entry_holds($1, $2, $3, $5, %3$s) LIMIT 1',
-        replace(raxx_detect.row_called(plan.relation), 't.tableoid::regclass || t.ctid::text', quote_literal(plan.relation)), plan.relation, raxx_detect.column_list(plan))
+        replace(raxx_detect.row_called(plan.relation), 't.tableoid::regclass || t.ctid::text', quote_literal(plan.relation)), plan.rows, raxx_detect.column_list(plan))
     INTO result USING plan.reading, seq, own_prev, head.seq, own_mac;
     RETURN result;
 END $$;
@@ -287,17 +287,18 @@ COMMENT ON FUNCTION raxx_detect.begin_progress(regclass, bigint) IS 'From now on
 CREATE FUNCTION raxx_detect.end_progress() RETURNS void
 AS 'MODULE_PATHNAME', 'raxx_end_progress' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION raxx_detect.end_progress() IS 'The end of that; the end of the transaction is one, too.';
-CREATE FUNCTION raxx_detect.progress(OUT pid int, OUT relation regclass, OUT rows_done bigint, OUT rows_total bigint, OUT started_at timestamptz) RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'raxx_progress' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION raxx_detect.progress() IS 'What each process that verifies a chain in this database has done, parallel workers by themselves.';
+CREATE FUNCTION raxx_detect.progress(OUT pid int, OUT leader int, OUT relation regclass, OUT rows_done bigint, OUT rows_total bigint, OUT started_at timestamptz)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_progress' LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION raxx_detect.progress() IS
+'What each process that verifies a chain in this database has done, parallel workers by themselves. leader: the process that it works for, or itself.';
 
 CREATE VIEW raxx_detect.chain_progress AS
 SELECT l.pid, l.relation, sum(p.rows_done)::bigint AS rows_done, l.rows_total, round(sum(p.rows_done) / nullif(extract(epoch FROM clock_timestamp() - l.started_at), 0))::bigint AS rows_per_second,
        make_interval(secs => (greatest(l.rows_total - sum(p.rows_done), 0) / nullif(sum(p.rows_done), 0) * extract(epoch FROM clock_timestamp() - l.started_at))::float8) AS remaining,
        l.started_at
 FROM raxx_detect.progress() l
-JOIN raxx_detect.progress() p ON p.pid = l.pid OR p.pid IN (SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.leader_pid = l.pid)
-WHERE l.relation <> 0::oid
+JOIN raxx_detect.progress() p ON p.leader = l.pid
+WHERE l.pid = l.leader
 GROUP BY l.pid, l.relation, l.rows_total, l.started_at;
 COMMENT ON VIEW raxx_detect.chain_progress IS
 'The verifications that are running in this database: rows done by the session and its parallel workers, rows there are by the statistics, rows a second, and how long the rest will take.';

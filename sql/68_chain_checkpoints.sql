@@ -10,12 +10,14 @@ CREATE TABLE raxx_detect.chain_checkpoints (
     line text NOT NULL,
     delivered_at timestamptz,
     delivery_error text,
+    failed_at timestamptz,
     PRIMARY KEY (chain_id, number)
 );
 CREATE INDEX chain_checkpoints_undelivered ON raxx_detect.chain_checkpoints (chain_id, number) WHERE delivered_at IS NULL;
 COMMENT ON TABLE raxx_detect.chain_checkpoints IS 'Checkpoints of chains: the entry that was the last one at that time. They are numbered from 1 without holes.';
 COMMENT ON COLUMN raxx_detect.chain_checkpoints.line IS 'The checkpoint as it is carried outside, with its signature (docs/chain-format.md). What counts is what it says.';
 COMMENT ON COLUMN raxx_detect.chain_checkpoints.delivered_at IS 'When raxx_detect.checkpoint_command took it; NULL: not yet, or there is no such command.';
+COMMENT ON COLUMN raxx_detect.chain_checkpoints.delivery_error IS 'Why raxx_detect.checkpoint_command did not keep it, at the last try, which was at failed_at.';
 
 CREATE FUNCTION raxx_detect.head_is_there(trust raxx_detect.chain_trust, head raxx_detect.chain_heads) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -59,25 +61,49 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     checkpoint raxx_detect.chain_checkpoints;
+    there_is_a_command boolean;
     message text;
 BEGIN
+    -- A command that hangs is not waited for at each run.
+    IF EXISTS (SELECT FROM raxx_detect.chain_checkpoints c
+               WHERE c.chain_id = chain.chain_id AND c.delivered_at IS NULL AND c.failed_at > clock_timestamp() - interval '1 minute') THEN
+        RETURN;
+    END IF;
     -- The newest first: it stands for those before it. But none of this transaction, which may yet be rolled back, when
     -- what was carried outside would speak of entries that never were.
     FOR checkpoint IN SELECT c.* FROM raxx_detect.chain_checkpoints c
                       WHERE c.chain_id = chain.chain_id AND c.delivered_at IS NULL AND c.made_at <> now() ORDER BY c.number DESC LIMIT 3 LOOP
         message := NULL;
+        there_is_a_command := true;
         BEGIN
-            EXIT WHEN NOT raxx_detect.deliver_checkpoint(checkpoint.line);  -- there is no command
+            there_is_a_command := raxx_detect.deliver_checkpoint(checkpoint.line);
         EXCEPTION WHEN OTHERS THEN
-            message := sqlerrm;
+            GET STACKED DIAGNOSTICS message = PG_EXCEPTION_DETAIL;
+            message := concat_ws(': ', sqlerrm, nullif(rtrim(message, '.'), ''));
         END;
-        UPDATE raxx_detect.chain_checkpoints c SET delivered_at = CASE WHEN message IS NULL THEN clock_timestamp() END, delivery_error = message
-        WHERE c.chain_id = checkpoint.chain_id AND c.number = checkpoint.number;
-        EXIT WHEN message IS NOT NULL;
+        UPDATE raxx_detect.chain_checkpoints c
+        SET delivered_at = CASE WHEN message IS NULL AND there_is_a_command THEN clock_timestamp() ELSE c.delivered_at END,
+            delivery_error = message, failed_at = CASE WHEN message IS NOT NULL THEN clock_timestamp() END
+        WHERE c.chain_id = checkpoint.chain_id AND CASE WHEN there_is_a_command THEN c.number = checkpoint.number ELSE c.delivery_error IS NOT NULL END;
+        EXIT WHEN message IS NOT NULL OR NOT there_is_a_command;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.deliver_checkpoints(raxx_detect.chains) IS
-'Gives checkpoints that have not been taken yet to raxx_detect.checkpoint_command, up to three of them, the newest first, but none that this transaction has made. What goes wrong is noted with the checkpoint, which is tried again.';
+'Gives checkpoints that have not been taken yet to raxx_detect.checkpoint_command, up to three of them, the newest first, but none that this transaction has made. What goes wrong is noted with the checkpoint, which is tried again after a minute; raxx_detect.undelivered tells of it.';
+
+CREATE FUNCTION raxx_detect.undelivered(chain raxx_detect.chains) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('checkpoints of %s have not been kept outside since %s: %s', chain.relation, raxx_detect.utc_text(min(c.made_at)),
+                  (array_agg(c.delivery_error ORDER BY c.number DESC) FILTER (WHERE c.delivery_error IS NOT NULL))[1])
+    FROM raxx_detect.chain_checkpoints c
+    WHERE c.chain_id = chain.chain_id AND c.delivered_at IS NULL
+      -- One that was taken stands for those before it.
+      AND c.number > coalesce((SELECT k.number FROM raxx_detect.chain_checkpoints k WHERE k.chain_id = chain.chain_id AND k.delivered_at IS NOT NULL
+                               ORDER BY k.number DESC LIMIT 1), 0)
+    HAVING count(c.delivery_error) > 0
+$$;
+COMMENT ON FUNCTION raxx_detect.undelivered(raxx_detect.chains) IS
+'Since when raxx_detect.checkpoint_command has kept no checkpoint of a chain, and why, in words; NULL: it keeps them, or there is no such command.';
 
 -- A checkpoint as verification sees it, wherever it comes from.
 CREATE TYPE raxx_detect.known_checkpoint AS (number bigint, seq bigint, mac bytea, made_at timestamptz, verdict text, external boolean);
@@ -140,8 +166,9 @@ RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_c
     SELECT b.kind, b.seq_from, b.seq_to, b.detail FROM broken b
     UNION ALL
     SELECT 'suffix rewritten', coalesce((SELECT max(k.seq) + 1 FROM known k JOIN there t ON t.seq = k.seq AND t.mac = k.mac WHERE k.seq < (SELECT min(a.seq) FROM against a)), from_seq),
-           head_seq, format('entry %s has another MAC than in checkpoint %s of %s%s', (array_agg(a.seq ORDER BY a.number))[1], min(a.number),
-               raxx_detect.utc_text(min(a.made_at)), CASE WHEN bool_or(a.external) THEN ', which was kept outside' ELSE '' END)
+           head_seq, format('entry %s has another MAC than in checkpoint %s of %s%s%s', (array_agg(a.seq ORDER BY a.number))[1], min(a.number),
+               raxx_detect.utc_text(min(a.made_at)), CASE WHEN bool_or(a.external) THEN ', which was kept outside' ELSE '' END,
+               CASE WHEN count(DISTINCT a.number) > 1 THEN format(', and so it is with %s more', count(DISTINCT a.number) - 1) ELSE '' END)
     FROM against a HAVING count(*) > 0
     UNION ALL
     SELECT CASE WHEN bool_or(NOT k.external) THEN 'tail truncated' WHEN pg_is_in_recovery() THEN 'indeterminate' ELSE 'rolled back' END, head_seq + 1, max(k.seq),

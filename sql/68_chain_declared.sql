@@ -223,7 +223,7 @@ DECLARE
 BEGIN
     PERFORM raxx_detect.check_declarable(relation);
     format := raxx_detect.declared_format(relation, format);
-    INSERT INTO raxx_detect.chains (chain_id, relation, mode, declared) VALUES (gen_random_uuid(), relation, 'declared', format) RETURNING * INTO chain;
+    INSERT INTO raxx_detect.chains (chain_id, relation, mode, declared) VALUES (raxx_detect.new_chain_id(), relation, 'declared', format) RETURNING * INTO chain;
     INSERT INTO raxx_detect.chain_heads (chain_id, seq, mac) VALUES (chain.chain_id, -1, '');
     PERFORM raxx_detect.write_chain_record(chain, jsonb_build_object('kind', 'genesis', 'format', 1, 'chain', chain.chain_id, 'relation', relation::text,
         'mode', 'declared', 'key', raxx_detect.key_for_records(format), 'declared', format));

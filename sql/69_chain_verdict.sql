@@ -1,8 +1,8 @@
 -- What is said of a chain as a whole, and of the part that is new.
 
-CREATE TYPE raxx_detect.chain_report AS (head_seq bigint, from_seq bigint, entries bigint, unsealed boolean, breaks raxx_detect.chain_break[]);
+CREATE TYPE raxx_detect.chain_report AS (head_seq bigint, from_seq bigint, entries bigint, breaks raxx_detect.chain_break[]);
 COMMENT ON TYPE raxx_detect.chain_report IS
-'What a verification has found: the last entry of the chain, from which entry on it was verified, how many there were, whether rows are waiting to be sealed, and what is wrong, or cannot be told (kind indeterminate).';
+'What a verification has found: the last entry of the chain, from which entry on it was verified, how many there were, and what is wrong, or cannot be told (kind indeterminate).';
 
 CREATE FUNCTION raxx_detect.newest_chain(relation regclass) RETURNS raxx_detect.chains
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -14,7 +14,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.newest_chain(regclass) IS 'The chain of a relation, or the last one that it had; raises 42704 if it never had one.';
 
-CREATE FUNCTION raxx_detect.has_unsealed(relation regclass) RETURNS boolean
+CREATE FUNCTION raxx_detect.has_unnumbered(relation regclass) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     result boolean;
@@ -22,7 +22,20 @@ BEGIN
     EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE t.raxx_seq IS NULL)', relation) INTO result;
     RETURN result;
 END $$;
-COMMENT ON FUNCTION raxx_detect.has_unsealed(regclass) IS 'Whether a relation with a chain has a row that has no place in it yet.';
+COMMENT ON FUNCTION raxx_detect.has_unnumbered(regclass) IS 'Whether a relation that has the columns of its chain has a row without a number.';
+
+CREATE FUNCTION raxx_detect.has_unsealed(chain raxx_detect.chains) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    result boolean;
+BEGIN
+    IF chain.beside IS NULL THEN
+        RETURN raxx_detect.has_unnumbered(chain.relation);
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE NOT EXISTS (SELECT FROM %s s WHERE %s))', chain.relation, chain.beside, raxx_detect.same_key(chain.relation)) INTO result;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.has_unsealed(raxx_detect.chains) IS 'Whether the relation of a chain has a row that has no place in it yet.';
 
 CREATE FUNCTION raxx_detect.entries_beyond(trust raxx_detect.chain_trust) RETURNS raxx_detect.chain_break
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
@@ -32,7 +45,8 @@ DECLARE
     -- Read after the rows: what was sealed meanwhile lies within.
     head_seq bigint;
 BEGIN
-    EXECUTE format('SELECT max(t.raxx_seq), min(t.raxx_seq) FROM %s t', (trust.plan).relation) INTO highest, lowest;
+    EXECUTE format('SELECT max(t.raxx_seq), min(t.raxx_seq) FROM %s t',
+        (SELECT coalesce(c.beside, c.relation) FROM raxx_detect.chains c WHERE c.chain_id = (trust.plan).chain_id)) INTO highest, lowest;
     SELECT greatest(highest, max(r.seq)), least(lowest, min(r.seq)) INTO highest, lowest FROM raxx_detect.chain_records r WHERE r.chain_id = (trust.plan).chain_id;
     head_seq := (SELECT h.seq FROM raxx_detect.chain_heads h WHERE h.chain_id = (trust.plan).chain_id);
     RETURN CASE WHEN highest > head_seq THEN
@@ -45,8 +59,8 @@ COMMENT ON FUNCTION raxx_detect.entries_beyond(raxx_detect.chain_trust) IS 'A br
 CREATE FUNCTION raxx_detect.sealing_trouble(chain raxx_detect.chains, head raxx_detect.chain_heads) RETURNS raxx_detect.chain_break
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF chain.detached_at IS NULL AND NOT pg_is_in_recovery() AND raxx_detect.has_unsealed(chain.relation)
-       AND coalesce(head.sealed_at, chain.attached_at) < clock_timestamp() - interval '5 minutes' THEN
+    IF chain.detached_at IS NULL AND NOT pg_is_in_recovery() AND coalesce(head.sealed_at, chain.attached_at) < clock_timestamp() - interval '5 minutes'
+       AND raxx_detect.has_unsealed(chain) THEN
         RETURN ('indeterminate', head.seq + 1, NULL, format('rows are waiting to be sealed since %s', raxx_detect.utc_text(coalesce(head.sealed_at, chain.attached_at))))::raxx_detect.chain_break;
     END IF;
     RETURN NULL;
@@ -62,8 +76,12 @@ BEGIN
     RETURN CASE
         WHEN NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = chain.relation) THEN
             ('chain missing', 0, NULL, format('the relation (OID %s) is gone', chain.relation::oid))::raxx_detect.chain_break
-        WHEN raxx_detect.missing_chain_column(chain.relation) IS NOT NULL THEN
-            ('chain missing', 0, NULL, format('column %s is gone, or of another type', raxx_detect.missing_chain_column(chain.relation)))::raxx_detect.chain_break
+        WHEN NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = coalesce(chain.beside, chain.relation)) THEN
+            ('chain missing', 0, NULL, format('the table beside %s, with its numbers and MACs, is gone', chain.relation))::raxx_detect.chain_break
+        WHEN chain.beside IS NOT NULL AND (cardinality(raxx_detect.key_columns(chain.relation)) = 0 OR raxx_detect.key_kinds(chain.relation) IS DISTINCT FROM raxx_detect.key_kinds(chain.beside)) THEN
+            ('chain missing', 0, NULL, format('the primary key of %s, by which its entries are found, is gone, or another one', chain.relation))::raxx_detect.chain_break
+        WHEN raxx_detect.missing_chain_column(coalesce(chain.beside, chain.relation)) IS NOT NULL THEN
+            ('chain missing', 0, NULL, format('column %s is gone, or of another type', raxx_detect.missing_chain_column(coalesce(chain.beside, chain.relation))))::raxx_detect.chain_break
         WHEN NOT EXISTS (SELECT FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id) THEN
             ('chain missing', 0, NULL, 'the head of the chain is gone from raxx_detect.chain_heads')::raxx_detect.chain_break
         WHEN NOT EXISTS (SELECT FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id AND octet_length(h.mac) = 32
@@ -154,7 +172,6 @@ BEGIN
         tried := tried || lost;
     END LOOP;
     result.entries := tally.entries;
-    result.unsealed := raxx_detect.has_unsealed(chain.relation);
     result.breaks := trust.breaks || raxx_detect.chain_breaks(trust, tally, from_seq, to_seq, before, last, head.seq)
         || array_remove(ARRAY[raxx_detect.unreadable_columns(trust, head.seq), raxx_detect.missing_keys(trust), raxx_detect.entries_beyond(trust),
                               raxx_detect.sealing_trouble(chain, head)], NULL);
@@ -221,7 +238,7 @@ BEGIN
     END IF;
     IF report.breaks = '{}' THEN
         RETURN NEXT ('intact', from_seq, report.head_seq, format('%s entries verified%s', report.entries,
-            CASE WHEN report.unsealed THEN '; rows are waiting to be sealed' ELSE '' END))::raxx_detect.chain_break;
+            CASE WHEN CASE chain.mode WHEN 'declared' THEN false ELSE raxx_detect.has_unsealed(chain) END THEN '; rows are waiting to be sealed' ELSE '' END))::raxx_detect.chain_break;
     END IF;
     RETURN QUERY SELECT b.* FROM unnest(report.breaks) b;
 END $$;

@@ -1,109 +1,11 @@
--- Rule 7's run: seals what is new, verifies it, goes on with the pass over the whole chain, makes checkpoints, and turns
--- breaks into findings, which only people close.
+-- Rule 7's run: seals what is new, verifies it, goes on with the pass over the whole chain, makes checkpoints, and has
+-- breaks written down as findings (69_chain_findings.sql).
 
 CREATE FUNCTION raxx_detect.attached_chain(relation regclass) RETURNS raxx_detect.chains
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT c.* FROM raxx_detect.chains c WHERE c.relation = attached_chain.relation AND c.detached_at IS NULL
 $$;
 COMMENT ON FUNCTION raxx_detect.attached_chain(regclass) IS 'The chain that is attached to a relation, NULL if there is none.';
-
--- ---- findings ---------------------------------------------------------------------------------------------------------------
-
-CREATE FUNCTION raxx_detect.chain_range_in_words(b raxx_detect.chain_break) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN b.seq_to IS NULL THEN format('from entry %s on', b.seq_from) WHEN b.seq_to = b.seq_from THEN format('entry %s', b.seq_from)
-                ELSE format('entries %s to %s', b.seq_from, b.seq_to) END
-$$;
-COMMENT ON FUNCTION raxx_detect.chain_range_in_words(raxx_detect.chain_break) IS 'The entries of a break, as a sentence names them.';
-
-CREATE FUNCTION raxx_detect.chain_evidence(chain raxx_detect.chains, b raxx_detect.chain_break) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_build_object('conditions', '["chain"]'::jsonb, 'chain', chain.chain_id, 'relation', chain.relation::text, 'kind', b.kind,
-        'seq_from', b.seq_from, 'seq_to', b.seq_to, 'detail', b.detail, 'intact_to', b.seq_from - 1,
-        'checkpoint_before', (SELECT jsonb_build_object('number', c.number, 'seq', c.seq, 'made_at', c.made_at) FROM raxx_detect.chain_checkpoints c
-                              WHERE c.chain_id = chain.chain_id AND c.seq < b.seq_from ORDER BY c.number DESC LIMIT 1),
-        'checkpoint_after', (SELECT jsonb_build_object('number', c.number, 'seq', c.seq, 'made_at', c.made_at) FROM raxx_detect.chain_checkpoints c
-                             WHERE c.chain_id = chain.chain_id AND c.seq >= b.seq_to ORDER BY c.number LIMIT 1),
-        'whole_chain_verified_at', (SELECT h.passed_at FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id))
-$$;
-COMMENT ON FUNCTION raxx_detect.chain_evidence(raxx_detect.chains, raxx_detect.chain_break) IS
-'What a finding about a break holds: its kind and entries, up to where the chain is intact before it, between which checkpoints the entries were sealed, and when a pass over the whole chain last ended.';
-
-CREATE FUNCTION raxx_detect.break_entity(source text, b raxx_detect.chain_break) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('%s: %s at %s', source, b.kind, raxx_detect.chain_range_in_words(b))
-$$;
-COMMENT ON FUNCTION raxx_detect.break_entity(text, raxx_detect.chain_break) IS 'What a finding about a break is about.';
-
-CREATE FUNCTION raxx_detect.break_summary(source text, b raxx_detect.chain_break) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('%s: %s; the chain is intact up to entry %s', raxx_detect.break_entity(source, b), b.detail, greatest(b.seq_from - 1, 0))
-$$;
-COMMENT ON FUNCTION raxx_detect.break_summary(text, raxx_detect.chain_break) IS 'A break in a sentence.';
-
-CREATE FUNCTION raxx_detect.touches(chain_id uuid, seq_from bigint, seq_to bigint, b raxx_detect.chain_break) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT raxx_detect.only_records(chain_id, coalesce(seq_to, 9223372036854775806) + 1, b.seq_from - 1)
-       AND raxx_detect.only_records(chain_id, coalesce(b.seq_to, 9223372036854775806) + 1, seq_from - 1)
-$$;
-COMMENT ON FUNCTION raxx_detect.touches(uuid, bigint, bigint, raxx_detect.chain_break) IS 'Whether there is no row between a stretch of a chain and a break.';
-
-CREATE FUNCTION raxx_detect.open_breaks(rule_id text, chain_id uuid, kind text) RETURNS bigint
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT count(*) FROM raxx_detect.detection_findings f
-    WHERE f.rule_id = open_breaks.rule_id AND f.triage <> 'closed' AND f.evidence @> jsonb_build_object('chain', chain_id, 'kind', kind)
-$$;
-COMMENT ON FUNCTION raxx_detect.open_breaks(text, uuid, text) IS 'How many findings that nobody has closed tell of breaks of a kind in a chain.';
-
-CREATE FUNCTION raxx_detect.grown_break(evidence jsonb, b raxx_detect.chain_break) RETURNS raxx_detect.chain_break
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (b.kind, least(b.seq_from, (evidence ->> 'seq_from')::bigint),
-            CASE WHEN b.seq_to IS NOT NULL AND evidence ->> 'seq_to' IS NOT NULL THEN greatest(b.seq_to, (evidence ->> 'seq_to')::bigint) END,
-            split_part(evidence ->> 'detail', '; and more', 1) || '; and more, which raxx_detect.verify_chain lists')::raxx_detect.chain_break
-$$;
-COMMENT ON FUNCTION raxx_detect.grown_break(jsonb, raxx_detect.chain_break) IS 'The break of a finding, with this evidence, and another one, as one.';
-
-CREATE FUNCTION raxx_detect.record_chain_break(rule raxx_detect.rules, source text, chain raxx_detect.chains, b raxx_detect.chain_break,
-    OUT added bigint, OUT changed bigint)
-RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' AS $$
-#variable_conflict use_variable
-DECLARE
-    old raxx_detect.detection_findings;
-    evidence jsonb := raxx_detect.chain_evidence(chain, b);
-    began timestamptz := coalesce((evidence ->> 'whole_chain_verified_at')::timestamptz, chain.attached_at);
-BEGIN
-    added := 0; changed := 0;
-    -- Known already, whatever people have said of it: no news.
-    IF EXISTS (SELECT FROM raxx_detect.detection_findings f
-               WHERE f.rule_id = rule.rule_id AND f.evidence @> jsonb_build_object('chain', chain.chain_id, 'kind', b.kind)
-                 AND (f.evidence ->> 'seq_from')::bigint <= b.seq_from AND coalesce((f.evidence ->> 'seq_to')::bigint >= b.seq_to, true)) THEN
-        RETURN;
-    END IF;
-    SELECT f.* INTO old FROM raxx_detect.detection_findings f
-    WHERE f.rule_id = rule.rule_id AND f.triage <> 'closed' AND f.evidence @> jsonb_build_object('chain', chain.chain_id, 'kind', b.kind)
-    ORDER BY raxx_detect.touches(chain.chain_id, (f.evidence ->> 'seq_from')::bigint, (f.evidence ->> 'seq_to')::bigint, b) DESC, f.finding_id DESC LIMIT 1;
-    IF FOUND AND (raxx_detect.touches(chain.chain_id, (old.evidence ->> 'seq_from')::bigint, (old.evidence ->> 'seq_to')::bigint, b)
-                  OR raxx_detect.open_breaks(rule.rule_id, chain.chain_id, b.kind) >= 3) THEN  -- it grows
-        b := raxx_detect.grown_break(old.evidence, b);
-        evidence := raxx_detect.chain_evidence(chain, b);
-        UPDATE raxx_detect.detection_findings f
-        SET entity = raxx_detect.break_entity(source, b), summary = raxx_detect.break_summary(source, b), evidence = evidence,
-            observed = coalesce(b.seq_to - b.seq_from + 1, 1), sample_size = coalesce(b.seq_to - b.seq_from + 1, 1),
-            occurrences = f.occurrences + 1, updated_at = now()
-        WHERE f.finding_id = old.finding_id;
-        changed := 1;
-        RETURN;
-    END IF;
-    INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode, observed, threshold, unit, fired_by,
-        sample_size, summary, evidence, verdict, condition, occurrences, escalation_owner)
-    VALUES (rule.rule_id, rule.det_id, rule.category, source, rule.severity, raxx_detect.break_entity(source, b), tstzrange(began, NULL), coalesce(b.seq_to - b.seq_from + 1, 1), 0,
-        'entries', 'threshold', coalesce(b.seq_to - b.seq_from + 1, 1), raxx_detect.break_summary(source, b), evidence,
-        -- A restore from a backup looks like this, too.
-        CASE b.kind WHEN 'rolled back' THEN 'undetermined' ELSE 'adversarial' END, 'firing', 1, rule.escalation_owner);
-    added := 1;
-END $$;
-COMMENT ON FUNCTION raxx_detect.record_chain_break(raxx_detect.rules, text, raxx_detect.chains, raxx_detect.chain_break) IS
-'Writes the finding about a break, unless there is one that tells of it; one that nobody has closed grows with what goes on beside it, and the last of three of a kind with all others of that kind, so that no storm comes of many. Its episode begins when a pass over the whole chain last ended, or the chain was attached: since then it has happened. Nothing but people ends it.';
 
 -- ---- a run --------------------------------------------------------------------------------------------------------------------
 
@@ -204,7 +106,6 @@ BEGIN
             passed_at = CASE WHEN slice.to_seq >= head.seq THEN clock_timestamp() ELSE h.passed_at END
         WHERE h.chain_id = chain.chain_id AND NOT EXISTS (SELECT FROM unnest(report.breaks) b WHERE b.kind = 'indeterminate');
     END IF;
-    PERFORM raxx_detect.deliver_checkpoints(chain);
     RETURN raxx_detect.told_once(result || raxx_detect.look_at_checkpoints(rule, chain, head));
 END $$;
 COMMENT ON FUNCTION raxx_detect.verify_what_is_due(raxx_detect.rules, raxx_detect.chains) IS
@@ -218,6 +119,7 @@ DECLARE
     breaks raxx_detect.chain_break[];
     b raxx_detect.chain_break;
     recorded record;
+    undelivered text;
     unsealed text;
 BEGIN
     IF chain.chain_id IS NULL AND NOT raxx_detect.is_judged(rule, binding.source) THEN
@@ -226,6 +128,9 @@ BEGIN
     ELSIF chain.chain_id IS NULL THEN  -- it had one, and nobody has ended it
         breaks := ARRAY[('chain missing', 0, NULL, format('%s is no longer in raxx_detect.chains', binding.relation))::raxx_detect.chain_break];
     ELSE
+        -- Before the head of the chain is locked, on which writers may wait.
+        PERFORM raxx_detect.deliver_checkpoints(chain);
+        undelivered := raxx_detect.undelivered(chain);
         breaks := array_remove(ARRAY[raxx_detect.structural_break(chain)], NULL);
         IF breaks = '{}' THEN
             unsealed := raxx_detect.seal_what_is_new(chain);
@@ -242,9 +147,9 @@ BEGIN
             result.findings_updated := result.findings_updated + recorded.changed;
         END IF;
     END LOOP;
-    IF unsealed IS NOT NULL THEN
+    IF unsealed IS NOT NULL OR undelivered IS NOT NULL THEN
         result.outcome := 'error';
-        result.detail := concat_ws('; ', result.detail, format('rows of %s are not sealed: %s', binding.source, unsealed));
+        result.detail := concat_ws('; ', result.detail, 'rows of ' || binding.source || ' are not sealed: ' || unsealed, undelivered);
     END IF;
     INSERT INTO raxx_detect.coverage AS c (rule_id, source, settled, looked_to) VALUES (rule.rule_id, binding.source, least(as_of, now()), least(as_of, now()))
     ON CONFLICT ON CONSTRAINT coverage_pkey DO UPDATE SET settled = EXCLUDED.settled, looked_to = EXCLUDED.looked_to, quiet = 'empty';
@@ -262,7 +167,7 @@ BEGIN
     RETURN CASE chain.mode
         WHEN 'declared' THEN raxx_detect.last_declared_seq(chain) IS DISTINCT FROM
             (SELECT nullif(h.seq, -1) FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id)
-        ELSE raxx_detect.has_unsealed(chain.relation) END;
+        ELSE raxx_detect.has_unsealed(chain) END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.has_work(raxx_detect.chains) IS 'Whether rows wait to be sealed, or, in a chain of an application, its last row is not the last one that was verified.';
 
@@ -356,7 +261,7 @@ BEGIN
         RETURN 'undetermined';
     END IF;
     -- From the row before the silence to the one after it, or to the last entry.
-    EXECUTE format('SELECT min(t.%3$I), max(t.%3$I) FROM %1$s t WHERE t.%2$I >= $1 AND t.%2$I <= coalesce($2, $1)', binding.relation, raxx_detect.time_column(binding),
+    EXECUTE format('SELECT min(t.%3$I), max(t.%3$I) FROM %1$s t WHERE t.%2$I >= $1 AND t.%2$I <= coalesce($2, $1)', raxx_detect.chain_rows_from(chain), raxx_detect.time_column(binding),
         raxx_detect.seq_column(chain))
     INTO first, last USING lower(gap), upper(gap);
     IF upper_inf(gap) THEN

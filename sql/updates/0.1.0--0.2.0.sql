@@ -21,6 +21,31 @@ ALTER TABLE raxx_detect.heartbeat
     ADD COLUMN configuration text;
 ALTER TABLE raxx_detect.heartbeat SET (fillfactor = 50);
 
+-- The outbox, to which nothing has ever been written (sql/73_deliveries.sql).
+DELETE FROM raxx_detect.deliveries;
+ALTER TABLE raxx_detect.deliveries
+    DROP CONSTRAINT deliveries_finding_id_fkey,
+    ALTER COLUMN finding_id DROP NOT NULL,
+    ADD CHECK (state IN ('pending', 'sending', 'held', 'bundled', 'delivered', 'dead', 'cancelled')),
+    ADD COLUMN event text NOT NULL CHECK (event IN ('fired', 'escalated', 'changed', 'cleared', 'no_data', 'resumed', 'withdrawn', 'storm', 'digest', 'dead_letter')),
+    ADD COLUMN mode text NOT NULL CHECK (mode IN ('event', 'digest', 'log')),
+    ADD COLUMN severity raxx_detect.severity NOT NULL,
+    ADD COLUMN push boolean NOT NULL DEFAULT false,
+    ADD COLUMN idempotency_key uuid NOT NULL DEFAULT gen_random_uuid(),
+    ADD COLUMN deadline timestamptz,
+    ADD COLUMN next_attempt_at timestamptz NOT NULL DEFAULT '-infinity',
+    ADD COLUMN attempts int NOT NULL DEFAULT 0,
+    ADD COLUMN lease uuid,
+    ADD COLUMN lease_until timestamptz,
+    ADD COLUMN worker text,
+    ADD COLUMN possible_repeat boolean NOT NULL DEFAULT false,
+    ADD COLUMN provider jsonb,
+    ADD COLUMN last_error text,
+    ADD COLUMN ended_at timestamptz,
+    ADD COLUMN bundle bigint,
+    ADD COLUMN announced_by bigint,
+    ADD CONSTRAINT leased_while_sending CHECK ((state = 'sending') = (lease IS NOT NULL));
+
 -- After the functions
 -- What the hash chain waits for is another thing by now.
 UPDATE raxx_detect.rules r SET state_reason = (raxx_detect.due_state(r)).reason WHERE r.method = 'chain' AND r.state = 'dormant';

@@ -42,6 +42,16 @@ Datum entry_holds(FunctionCallInfo fcinfo, const ChainReading* reading, EntryKin
     PG_RETURN_BOOL(holds);
 }
 
+// What an argument holds, behind its length; nothing for NULL.
+void append_argument(StringInfo to, FunctionCallInfo fcinfo, int argument) {
+    const bool missing = PG_ARGISNULL(argument);
+    const Bytes bytes = missing ? Bytes{nullptr, 0} : bytes_of_datum(PG_GETARG_DATUM(argument));
+    const auto size = missing ? -1 : static_cast<int32>(bytes.size);
+    appendBinaryStringInfo(to, reinterpret_cast<const char*>(&size), sizeof size);
+    if (!missing)
+        appendBinaryStringInfo(to, reinterpret_cast<const char*>(bytes.data), static_cast<int>(bytes.size));
+}
+
 }  // namespace
 }  // namespace raxx
 
@@ -57,4 +67,15 @@ RAXX_FUNCTION(raxx_chain_record_holds) {
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(4)) PG_RETURN_NULL();
     return entry_holds(fcinfo, open_chain_reading(PG_GETARG_TEXT_PP(0)), EntryKind::record,
                        bytes_of_datum(PG_GETARG_DATUM(4)));
+}
+
+RAXX_FUNCTION(raxx_chain_entry_bytes) {
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) PG_RETURN_NULL();
+    StringInfoData result;
+    initStringInfo(&result);
+    append_argument(&result, fcinfo, 2);
+    append_argument(&result, fcinfo, 3);
+    const Bytes body = chain_row_body(kept_rows(fcinfo), fcinfo, PG_GETARG_INT64(1));
+    appendBinaryStringInfo(&result, reinterpret_cast<const char*>(body.data), static_cast<int>(body.size));
+    PG_RETURN_BYTEA_P(cstring_to_text_with_len(result.data, result.len));
 }

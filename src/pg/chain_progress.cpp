@@ -7,6 +7,7 @@
 extern "C" {
 #include "access/parallel.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/backend_progress.h"
 #include "utils/backend_status.h"
 }
@@ -37,6 +38,15 @@ const LocalPgBackendStatus* backend(int at) {
 #else
     return pgstat_fetch_stat_local_beentry(at);
 #endif
+}
+
+// The process that a parallel worker works for, or the process itself.
+int leader_of(int pid) {
+    PGPROC* process = BackendPidGetProc(pid);
+    // Read without a lock, as pg_stat_activity does: a process that has just ended says nothing worse than
+    // something old.
+    const PGPROC* leader = process == nullptr ? nullptr : process->lockGroupLeader;
+    return leader == nullptr ? pid : leader->pid;
 }
 
 }  // namespace
@@ -75,7 +85,9 @@ RAXX_FUNCTION(raxx_progress) {
             continue;
         }
         const PgBackendStatus& status = local->backendStatus;
-        Datum values[] = {Int32GetDatum(status.st_procpid), ObjectIdGetDatum(status.st_progress_command_target),
+        Datum values[] = {Int32GetDatum(status.st_procpid),
+                          Int32GetDatum(leader_of(status.st_procpid)),
+                          ObjectIdGetDatum(status.st_progress_command_target),
                           Int64GetDatum(status.st_progress_param[kRows]),
                           Int64GetDatum(status.st_progress_param[kTotal]),
                           TimestampTzGetDatum(status.st_progress_param[kStarted])};

@@ -104,9 +104,8 @@ SELECT is((open_findings, last_finding), (1::bigint, now()), 'is open')
 FROM raxx_detect.status WHERE rule_id = 'signup_waitlist_velocity_per_origin';
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'benign';
 SELECT is(open_findings, 0::bigint, 'until it is closed') FROM raxx_detect.status WHERE rule_id = 'signup_waitlist_velocity_per_origin';
-INSERT INTO raxx_detect.deliveries (finding_id, channel, payload) SELECT finding_id, 'log', '{}' FROM raxx_detect.detection_findings;
 DELETE FROM raxx_detect.detection_findings;
-SELECT is_empty('SELECT * FROM raxx_detect.deliveries', 'a finding takes its deliveries with it');
+SELECT is_empty($$SELECT * FROM raxx_detect.deliveries WHERE state IN ('pending', 'held')$$, 'of a finding that is gone there is nothing to tell');
 
 -- ---- judge_from ahead of as_of: nothing to judge yet ---------------------------------------------------------------------------
 INSERT INTO signups VALUES ('2024-03-19 12:00+00', 'x', 'y');

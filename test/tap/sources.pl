@@ -152,6 +152,7 @@ my $grants = <<'END';
 GRANT USAGE ON SCHEMA raxx_detect TO detector;
 GRANT SELECT ON ALL TABLES IN SCHEMA raxx_detect TO detector;
 GRANT INSERT, UPDATE, DELETE ON raxx_detect.detection_findings TO detector;
+GRANT INSERT, UPDATE ON raxx_detect.deliveries TO detector;
 GRANT INSERT, UPDATE ON raxx_detect.coverage TO detector;
 GRANT INSERT ON raxx_detect.baseline_starts TO detector;
 GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines TO detector;
