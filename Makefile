@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test property bench simulate soak crash-matrix rule-pages lint unit
+.PHONY: help deps demo test property bench simulate soak crash-matrix rule-pages lint unit notify install-notify
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -43,6 +43,19 @@ crash-matrix: deps
 lint:
 	@tools/deps --lint
 	@tools/lint
+
+#: make notify         build the notifier, build/notify/raxx-notify
+notify:
+	@cmake -S . -B build/notify >/dev/null
+	@cmake --build build/notify --target raxx-notify --parallel $$(nproc)
+#: make install-notify install it, its systemd unit and an example of its configuration (PREFIX=/usr/local, DESTDIR=)
+PREFIX ?= /usr/local
+install-notify: notify
+	install -D -m 755 build/notify/raxx-notify '$(DESTDIR)$(PREFIX)/bin/raxx-notify'
+	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system' '$(DESTDIR)$(PREFIX)/share/doc/raxx-notify'
+	sed 's|@PREFIX@|$(PREFIX)|g' packaging/raxx-notify.service >'$(DESTDIR)$(PREFIX)/lib/systemd/system/raxx-notify.service'
+	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/raxx-notify.service'
+	install -m 644 packaging/raxx-notify.toml '$(DESTDIR)$(PREFIX)/share/doc/raxx-notify/raxx-notify.toml'
 
 #: make                build the module and the install script
 #: make install        install into the server that pg_config names
