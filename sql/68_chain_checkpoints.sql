@@ -166,8 +166,9 @@ RETURNS SETOF raxx_detect.chain_break LANGUAGE sql STABLE SET search_path = pg_c
     SELECT b.kind, b.seq_from, b.seq_to, b.detail FROM broken b
     UNION ALL
     SELECT 'suffix rewritten', coalesce((SELECT max(k.seq) + 1 FROM known k JOIN there t ON t.seq = k.seq AND t.mac = k.mac WHERE k.seq < (SELECT min(a.seq) FROM against a)), from_seq),
-           head_seq, format('entry %s has another MAC than in checkpoint %s of %s%s', (array_agg(a.seq ORDER BY a.number))[1], min(a.number),
-               raxx_detect.utc_text(min(a.made_at)), CASE WHEN bool_or(a.external) THEN ', which was kept outside' ELSE '' END)
+           head_seq, format('entry %s has another MAC than in checkpoint %s of %s%s%s', (array_agg(a.seq ORDER BY a.number))[1], min(a.number),
+               raxx_detect.utc_text(min(a.made_at)), CASE WHEN bool_or(a.external) THEN ', which was kept outside' ELSE '' END,
+               CASE WHEN count(DISTINCT a.number) > 1 THEN format(', and so it is with %s more', count(DISTINCT a.number) - 1) ELSE '' END)
     FROM against a HAVING count(*) > 0
     UNION ALL
     SELECT CASE WHEN bool_or(NOT k.external) THEN 'tail truncated' WHEN pg_is_in_recovery() THEN 'indeterminate' ELSE 'rolled back' END, head_seq + 1, max(k.seq),

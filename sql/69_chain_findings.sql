@@ -72,11 +72,13 @@ CREATE FUNCTION raxx_detect.chain_seen(chain raxx_detect.chains, b raxx_detect.c
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 DECLARE
     result jsonb;
+    -- How many checkpoints there are by now, or whether those outside could be had, is not part of it.
+    said jsonb := jsonb_build_object('detail', regexp_replace(b.detail, ' of [0-9]+ |, which was kept outside', ' ', 'g'));
 BEGIN
-    -- Not about entries, or about some that nobody can read any more: what is said of it. How many checkpoints there are by now is not part of that.
+    -- Not about entries, or about some that nobody can read any more.
     IF chain.chain_id IS NULL OR b.kind IN ('chain missing', 'rolled back', 'checkpoint missing', 'checkpoint invalid')
        OR (chain.mode = 'declared' AND b.kind IN ('schema tampered', 'genesis replaced')) THEN
-        RETURN jsonb_build_object('detail', regexp_replace(b.detail, ' of [0-9]+ ', ' '));
+        RETURN said;
     END IF;
     EXECUTE format(
         'SELECT jsonb_object_agg(s.seq, s.digest) FROM (
@@ -86,18 +88,21 @@ BEGIN
                     WHERE r.chain_id = $4 AND $5 AND r.seq BETWEEN $1 AND $2 ORDER BY r.seq LIMIT $3)) e
              GROUP BY e.seq ORDER BY e.seq LIMIT $3) s', raxx_detect.bytes_seen(chain))
     INTO result USING b.seq_from, coalesce(b.seq_to, 9223372036854775806), raxx_detect.most_seen(), chain.chain_id, chain.mode <> 'declared';
-    RETURN coalesce(result, '{}');
+    -- Of a second suffix in the place of the first tells only how many checkpoints it contradicts.
+    RETURN coalesce(result, '{}') || CASE b.kind WHEN 'suffix rewritten' THEN said ELSE '{}' END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chain_seen(raxx_detect.chains, raxx_detect.chain_break) IS
 'What is found at the entries of a break, the first hundred of them: for each number a digest. Of a break that is not about entries, what it says.';
 
-CREATE FUNCTION raxx_detect.was_seen(known jsonb, seen jsonb) RETURNS boolean
+CREATE FUNCTION raxx_detect.was_seen(evidence jsonb, seen jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT NOT EXISTS (SELECT FROM jsonb_each(seen) n
-                       WHERE CASE WHEN known ? n.key THEN known -> n.key <> n.value
-                                  ELSE (SELECT count(*) FROM jsonb_object_keys(known)) < raxx_detect.most_seen() END)
+                       WHERE CASE WHEN evidence -> 'seen' ? n.key THEN evidence -> 'seen' -> n.key <> n.value
+                                  -- What the chain has got since then is no part of it.
+                                  WHEN n.key ~ '^[0-9]+$' AND n.key::numeric > (evidence ->> 'seq_to')::numeric THEN false
+                                  ELSE (SELECT count(*) FROM jsonb_object_keys(evidence -> 'seen')) < raxx_detect.most_seen() END)
 $$;
-COMMENT ON FUNCTION raxx_detect.was_seen(jsonb, jsonb) IS 'Whether what is seen (raxx_detect.chain_seen) is what was known before.';
+COMMENT ON FUNCTION raxx_detect.was_seen(jsonb, jsonb) IS 'Whether what is seen (raxx_detect.chain_seen) at entries of a finding with this evidence is what it remembers.';
 
 CREATE FUNCTION raxx_detect.seen_together(known jsonb, seen jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -110,7 +115,7 @@ CREATE FUNCTION raxx_detect.is_within(b raxx_detect.chain_break, evidence jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT (evidence ->> 'seq_from')::bigint <= b.seq_from
        -- What goes up to the last entry goes further with each that is sealed.
-       AND (b.kind IN ('suffix rewritten', 'checkpoint missing') OR coalesce((evidence ->> 'seq_to')::bigint >= b.seq_to, true))
+       AND coalesce((evidence ->> 'seq_to')::bigint >= CASE WHEN b.kind IN ('suffix rewritten', 'checkpoint missing') THEN b.seq_from ELSE b.seq_to END, true)
 $$;
 COMMENT ON FUNCTION raxx_detect.is_within(raxx_detect.chain_break, jsonb) IS 'Whether the entries of a break are among those of a finding of its kind, with this evidence.';
 
@@ -168,7 +173,7 @@ BEGIN
     added := 0; changed := 0;
     -- Known already, whatever people have said of it: no news.
     IF EXISTS (SELECT FROM raxx_detect.findings_of_kind(rule.rule_id, source, chain.chain_id, b.kind) f
-               WHERE raxx_detect.is_within(b, f.evidence) AND raxx_detect.was_seen(coalesce(f.evidence -> 'seen', '{}'), seen)) THEN
+               WHERE raxx_detect.is_within(b, f.evidence) AND raxx_detect.was_seen(f.evidence, seen)) THEN
         RETURN;
     END IF;
     SELECT f.* INTO old FROM raxx_detect.findings_of_kind(rule.rule_id, source, chain.chain_id, b.kind) f WHERE f.triage <> 'closed'

@@ -1,8 +1,8 @@
 -- What is said of a chain as a whole, and of the part that is new.
 
-CREATE TYPE raxx_detect.chain_report AS (head_seq bigint, from_seq bigint, entries bigint, unsealed boolean, breaks raxx_detect.chain_break[]);
+CREATE TYPE raxx_detect.chain_report AS (head_seq bigint, from_seq bigint, entries bigint, breaks raxx_detect.chain_break[]);
 COMMENT ON TYPE raxx_detect.chain_report IS
-'What a verification has found: the last entry of the chain, from which entry on it was verified, how many there were, whether rows are waiting to be sealed, and what is wrong, or cannot be told (kind indeterminate).';
+'What a verification has found: the last entry of the chain, from which entry on it was verified, how many there were, and what is wrong, or cannot be told (kind indeterminate).';
 
 CREATE FUNCTION raxx_detect.newest_chain(relation regclass) RETURNS raxx_detect.chains
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -172,7 +172,6 @@ BEGIN
         tried := tried || lost;
     END LOOP;
     result.entries := tally.entries;
-    result.unsealed := raxx_detect.has_unsealed(chain);
     result.breaks := trust.breaks || raxx_detect.chain_breaks(trust, tally, from_seq, to_seq, before, last, head.seq)
         || array_remove(ARRAY[raxx_detect.unreadable_columns(trust, head.seq), raxx_detect.missing_keys(trust), raxx_detect.entries_beyond(trust),
                               raxx_detect.sealing_trouble(chain, head)], NULL);
@@ -239,7 +238,7 @@ BEGIN
     END IF;
     IF report.breaks = '{}' THEN
         RETURN NEXT ('intact', from_seq, report.head_seq, format('%s entries verified%s', report.entries,
-            CASE WHEN report.unsealed THEN '; rows are waiting to be sealed' ELSE '' END))::raxx_detect.chain_break;
+            CASE WHEN CASE chain.mode WHEN 'declared' THEN false ELSE raxx_detect.has_unsealed(chain) END THEN '; rows are waiting to be sealed' ELSE '' END))::raxx_detect.chain_break;
     END IF;
     RETURN QUERY SELECT b.* FROM unnest(report.breaks) b;
 END $$;

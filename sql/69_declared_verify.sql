@@ -305,7 +305,7 @@ BEGIN
     END IF;
     structural := raxx_detect.declared_structural_break(chain);
     IF structural.kind IS NOT NULL THEN
-        result.report := (NULL, from_seq, NULL, false, breaks || structural)::raxx_detect.chain_report;
+        result.report := (NULL, from_seq, NULL, breaks || structural)::raxx_detect.chain_report;
         RETURN result;
     END IF;
     SELECT h.* INTO head FROM raxx_detect.chain_heads h WHERE h.chain_id = chain.chain_id;
@@ -327,7 +327,7 @@ BEGIN
     IF to_seq >= coalesce(last_there, head.seq) THEN
         breaks := breaks || array_remove(ARRAY[raxx_detect.unnumbered_rows(chain)], NULL) || raxx_detect.declared_checkpoint_breaks(chain, trust, from_seq, breaks, external);
     END IF;
-    result.report := (greatest(coalesce(tally.last_seq, -1), coalesce(last_there, -1)), from_seq, coalesce(tally.rows, 0), false, breaks)::raxx_detect.chain_report;
+    result.report := (greatest(coalesce(tally.last_seq, -1), coalesce(last_there, -1)), from_seq, coalesce(tally.rows, 0), breaks)::raxx_detect.chain_report;
     result.last_seq := tally.last_seq;
     result.last_mac := tally.last_mac;
     RETURN result;

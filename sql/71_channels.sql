@@ -49,7 +49,9 @@ BEGIN
             DETAIL = format('It is %s.', left(to_jsonb(NEW)::text, 500)),
             HINT = 'The columns of raxx_detect.notification_settings have comments: \d+ raxx_detect.notification_settings';
     END IF;
-    NEW.changed_at := CASE TG_OP WHEN 'UPDATE' THEN now() ELSE coalesce(NEW.changed_at, now()) END;
+    IF TG_OP = 'UPDATE' THEN
+        NEW.changed_at := now();
+    END IF;
     RETURN NEW;
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_notification_settings() IS 'Trigger: raises 22023 for settings that cannot be followed.';

@@ -23,11 +23,12 @@ CREATE TYPE raxx_detect.series_frame AS (
 COMMENT ON TYPE raxx_detect.series_frame IS 'The buckets of a series, the first from starts on; how many of the rule''s windows one is (NULL: it is none); the shift by which they are closed at their end, like sliding windows (a microsecond), or at their beginning (0); and the stretch to be marked, whose end is NULL while it lasts.';
 
 CREATE FUNCTION raxx_detect.verdict_lag(rule raxx_detect.rules, finding raxx_detect.detection_findings) RETURNS interval
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN finding.evidence -> 'conditions' ?| '{mix,day}' THEN interval '24 hours'
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN finding.evidence -> 'conditions' ?| '{mix,day}' THEN interval '24 hours'
                 WHEN rule.method = 'quantile' OR rule.params ? 'long_window' THEN make_interval(secs => extract(epoch FROM (rule.params ->> 'window')::interval)::float8)
-                ELSE interval '0' END
-$$;
+                ELSE interval '0' END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.verdict_lag(raxx_detect.rules, raxx_detect.detection_findings) IS
 'How much later than what it is about an episode is: verdicts on an hour or a day are in force when that is over.';
 
@@ -120,10 +121,11 @@ CREATE TYPE raxx_detect.series_measure AS (
 COMMENT ON TYPE raxx_detect.series_measure IS 'What a series shows: the expression over a row t of what it counts, NULL for what it does not, with $3 for compared and $4 for patterns; the aggregate of it (r.value) that a bucket is; whether a row is one of those that a share is of; the unit, and what it is, in words.';
 
 CREATE FUNCTION raxx_detect.is_entity(expression text, entity text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN length(entity) <= 200 THEN format('%s COLLATE "C" = $3', expression)
-                ELSE format('(length(%1$s) > 200 AND raxx_detect.bounded_entity(%1$s) COLLATE "C" = $3)', expression) END
-$$;
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN length(entity) <= 200 THEN format('%s COLLATE "C" = $3', expression)
+                ELSE format('(length(%1$s) > 200 AND raxx_detect.bounded_entity(%1$s) COLLATE "C" = $3)', expression) END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.is_entity(text, text) IS
 'The condition that an expression is the entity $3 of a finding, which is cut where it was longer than 200 characters.';
 
@@ -153,7 +155,7 @@ BEGIN
         RETURN NULL;
     ELSIF is_mix THEN
         m.unit := (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = binding.source);
-        m.of := format('rows of %s with %s %s, which rose most', binding.source, entity_role, raxx_detect.printable(m.compared));
+        m.of := format('rows of %s with the %s that rose most', binding.source, entity_role);  -- which, may not be for everybody
     ELSIF rule.params ? 'mix_window' AND m.compared LIKE '((%' THEN  -- see raxx_detect.entity_beside_mix
         entity := format('(''('' || %s)', entity);
     END IF;
@@ -266,8 +268,9 @@ COMMENT ON FUNCTION raxx_detect.can_read_series(raxx_detect.rules, raxx_detect.s
 -- ---- what is usual ------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.usual_cadence(rule raxx_detect.rules, binding raxx_detect.source_bindings, frame raxx_detect.series_frame) RETURNS float8[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH known AS MATERIALIZED (
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (WITH known AS MATERIALIZED (
         SELECT raxx_detect.rule_time_zone(rule) AS zone, extract(epoch FROM (rule.params ->> 'baseline_gap')::interval)::float8 AS cell,
                ARRAY(SELECT d::int FROM jsonb_array_elements_text(rule.params -> 'business_days') d) AS business_days,
                raxx_detect.judging_day(rule, binding, frame.mark_from) AS day, least(frame.bucket, interval '1 hour') AS piece
@@ -286,8 +289,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         LEFT JOIN rates r ON r.hour = extract(hour FROM p.local)::int AND r.is_business = (extract(isodow FROM p.local)::int = ANY (k.business_days))
         GROUP BY i
     )
-    SELECT array_agg(b.rows ORDER BY b.i) FROM buckets b HAVING count(b.rows) > 0
-$$;
+    SELECT array_agg(b.rows ORDER BY b.i) FROM buckets b HAVING count(b.rows) > 0);
+END $$;
 COMMENT ON FUNCTION raxx_detect.usual_cadence(raxx_detect.rules, raxx_detect.source_bindings, raxx_detect.series_frame) IS
 'How many rows of an audit log each bucket usually has: by the hours of the clock that it lies in, each as it was on the days of its kind, business days or others, in the baseline that judged the silence. NULL if there is none, or none any more.';
 
@@ -340,9 +343,9 @@ BEGIN
     FROM generate_series(0, hours - 1) i CROSS JOIN LATERAL (SELECT starts + i * interval '1 hour' AS hour) h
     LEFT JOIN raxx_detect.hourly_counts c ON c.source = source AND c.hour = h.hour;
     RETURN jsonb_build_object('unit', (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = source), 'bucket_seconds', 3600,
-        'from', raxx_detect.series_time(starts), 'values', counts,
+        'from', raxx_detect.in_utc(starts), 'values', counts,
         'usual', CASE WHEN finding.evidence -> 'conditions' ? 'rows_gone' THEN usual END, 'limit', NULL,
-        'mark_from', raxx_detect.series_time(mark_from), 'mark_to', raxx_detect.series_time(mark_to), 'of', format('rows of %s', source));
+        'mark_from', raxx_detect.in_utc(mark_from), 'mark_to', raxx_detect.in_utc(mark_to), 'of', format('rows of %s', source));
 END $$;
 COMMENT ON FUNCTION raxx_detect.series_of_hours(text, raxx_detect.detection_findings, timestamptz, timestamptz) IS
 'A source''s rows per hour as they were last counted, from a day before the mark on; of rows that are gone, those that there were are the usual ones. NULL unless the hour in which the mark begins has been counted.';
@@ -363,24 +366,18 @@ BEGIN
     IF days IS NULL THEN
         RETURN NULL;
     END IF;
-    RETURN jsonb_build_object('unit', finding.unit, 'bucket_seconds', 86400, 'from', raxx_detect.series_time(raxx_detect.day_starts(rule, last_day - days + 1)),
+    RETURN jsonb_build_object('unit', finding.unit, 'bucket_seconds', 86400, 'from', raxx_detect.in_utc(raxx_detect.day_starts(rule, last_day - days + 1)),
         'values', (SELECT jsonb_agg(CASE WHEN i = days THEN to_jsonb(finding.observed) ELSE quantiles -> (last_day - days + i)::text END ORDER BY i)
                    FROM generate_series(1, days) i),
         'usual', CASE WHEN usual IS NOT NULL THEN to_jsonb(array_fill(usual, ARRAY[days])) END, 'limit', finding.threshold,
-        'mark_from', raxx_detect.series_time(raxx_detect.before(onset, (rule.params ->> 'window')::interval)),
-        'mark_to', raxx_detect.series_time(upper(finding.episode)),
+        'mark_from', raxx_detect.in_utc(raxx_detect.before(onset, (rule.params ->> 'window')::interval)),
+        'mark_to', raxx_detect.in_utc(upper(finding.episode)),
         'of', format('the %s quantile of statement times by day; the last is what was found', rule.params ->> 'quantile'));
 END $$;
 COMMENT ON FUNCTION raxx_detect.series_of_drift(raxx_detect.rules, raxx_detect.source_bindings, raxx_detect.detection_findings) IS
 'Method drift: the quantile of the days that the baseline keeps, and last, for the day of the verdict, what was observed. NULL if no day is kept.';
 
 -- ---- the series ---------------------------------------------------------------------------------------------------
-
-CREATE FUNCTION raxx_detect.series_time(at timestamptz) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN isfinite(at) THEN to_char(timezone('UTC', at), 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END
-$$;
-COMMENT ON FUNCTION raxx_detect.series_time(timestamptz) IS 'A time as messages hold it: ISO 8601, UTC, to the second; NULL for an infinite one.';
 
 -- The settings say how times and numbers read, and let an index be used whatever the session has turned off.
 CREATE FUNCTION raxx_detect.finding_series(finding raxx_detect.detection_findings) RETURNS jsonb
@@ -420,10 +417,11 @@ BEGIN
         found_rows := raxx_detect.read_series(binding, frame, m);
         IF found_rows.series IS NOT NULL THEN
             RETURN jsonb_build_object('unit', m.unit, 'bucket_seconds', trim_scale(extract(epoch FROM frame.bucket)),
-                'from', raxx_detect.series_time(frame.starts), 'values', found_rows.series,
+                'from', raxx_detect.in_utc(frame.starts), 'values', found_rows.series,
                 'usual', raxx_detect.usual_series(rule, binding, finding, frame, m, found_rows.populations),
-                'limit', CASE WHEN frame.windows = 1 AND NOT finding.evidence -> 'conditions' ?| '{mix,day}' THEN finding.threshold END,
-                'mark_from', raxx_detect.series_time(frame.mark_from), 'mark_to', raxx_detect.series_time(frame.mark_to), 'of', m.of);
+                'limit', CASE WHEN frame.windows = 1 AND abs(finding.threshold) < 'Infinity' AND NOT finding.evidence -> 'conditions' ?| '{mix,day}'
+                    THEN finding.threshold END,
+                'mark_from', raxx_detect.in_utc(frame.mark_from), 'mark_to', raxx_detect.in_utc(frame.mark_to), 'of', m.of);
         END IF;
     END IF;
     RETURN CASE WHEN rule.method <> 'quantile' THEN raxx_detect.series_of_hours(binding.source, finding, frame.mark_from, frame.mark_to) END;

@@ -21,7 +21,8 @@ ALTER TABLE raxx_detect.heartbeat
     ADD COLUMN configuration text;
 ALTER TABLE raxx_detect.heartbeat SET (fillfactor = 50);
 
--- The outbox, which was empty (sql/73_deliveries.sql).
+-- The outbox, to which nothing has ever been written (sql/73_deliveries.sql).
+DELETE FROM raxx_detect.deliveries;
 ALTER TABLE raxx_detect.deliveries
     DROP CONSTRAINT deliveries_finding_id_fkey,
     ALTER COLUMN finding_id DROP NOT NULL,

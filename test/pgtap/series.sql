@@ -1,7 +1,7 @@
 -- The series of a finding: for every fixture that fires it is what plain SQL makes of the fixture's own rows; it costs no scan,
 -- it does not depend on the session, and no row, entity or episode makes it fail.
 BEGIN;
-SELECT plan(72);
+SELECT plan(76);
 SET LOCAL timezone = 'UTC';
 
 -- ---- all fixtures ----------------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ SELECT is((series - '{values,usual}'::text[], series -> 'values', series -> 'usu
     ('{"unit": "milliseconds", "bucket_seconds": 86400, "from": "2026-05-27T00:00:00Z", "limit": 25, "mark_from": "2026-06-03T23:00:00Z", "mark_to": null, "of": "the 0.99 quantile of statement times by day; the last is what was found"}'::jsonb,
      '[20, 20, 20, 20, 20, 20, 20, 20, 30]'::jsonb, '20'::jsonb), 'a drift is of days') FROM shown WHERE number = 9 AND fixture_name = 'positive_baseline';
 SELECT is((series ->> 'of', series ->> 'limit', (SELECT sum(v::float8) FROM jsonb_array_elements(series -> 'values') WITH ORDINALITY x(v, i) WHERE i BETWEEN 13 AND 36)),
-    ('rows of waitlist_signups with country BR, which rose most'::text, NULL::text, (SELECT (m ->> 'observed')::float8 FROM jsonb_array_elements(finding -> 'evidence' -> 'moved') m WHERE m ->> 'entity' = 'BR')),
+    ('rows of waitlist_signups with the country that rose most'::text, NULL::text, (SELECT (m ->> 'observed')::float8 FROM jsonb_array_elements(finding -> 'evidence' -> 'moved') m WHERE m ->> 'entity' = 'BR')),
     'of a mix the country that rose most, by the hour of that day') FROM shown WHERE number = 16 AND fixture_name = 'mix_positive';
 SELECT is((series ->> 'mark_from', series ->> 'limit', (SELECT sum(v::float8) FROM jsonb_array_elements(series -> 'values') WITH ORDINALITY x(v, i) WHERE i BETWEEN 13 AND 36)),
     ('2026-06-10T00:00:00Z'::text, NULL::text, 48::float8), 'of a day''s failures the hours') FROM shown WHERE number = 13 AND fixture_name = 'positive_day';
@@ -132,6 +132,23 @@ INSERT INTO signups (event_time, email) SELECT '2026-06-04 11:57+00', e FROM unn
 SELECT is_empty($$SELECT p.* FROM signups s CROSS JOIN LATERAL raxx_detect.email_pattern(s.email) p CROSS JOIN LATERAL unnest(ARRAY[p.registrable_domain, p.shape || '@' || p.registrable_domain]) entity
     WHERE entity IS NOT NULL AND NOT pg_temp.total(raxx_detect.finding_series(pg_temp.finding('signup_email_pattern_anomaly', entity, '[2026-06-04 12:00+00,2026-06-04 12:10+00)'))) > 0$$, 'any domain and any shape is found');
 
+-- Restarts that are explained do not count.
+SELECT raxx_detect.create_source_table('dyno_restarts', 'restarts');
+INSERT INTO restarts (event_time, app, dyno, cause) SELECT '2026-06-04 11:58+00', v.app, v.dyno, v.cause
+FROM (VALUES ('shop', 'web.1', NULL), ('shop', 'web.2', 'crash'), ('shop', 'web.2', 'crash'), ('shop', 'web.3', 'deploy'), ('other', 'web.4', NULL), (NULL, 'web.5', NULL)) v(app, dyno, cause);
+INSERT INTO restarts (event_time, app, dyno) SELECT '2026-06-04 11:20+00', 'shop', 'web.' || n FROM generate_series(1, 4) n;
+CREATE FUNCTION pg_temp.restarts() RETURNS jsonb LANGUAGE sql AS $$
+    SELECT raxx_detect.finding_series(pg_temp.finding('ops_dyno_restart_cluster', 'shop', '[2026-06-04 12:00+00,2026-06-04 12:10+00)', '{"source": "dyno_restarts", "unit": "distinct dynos restarted"}'))
+$$;
+SELECT is((s -> 'values' -> 19, s -> 'values' -> 23, pg_temp.total(s)), ('4'::jsonb, '2'::jsonb, 6::float8), 'by a cause') FROM pg_temp.restarts() s;
+CREATE TABLE deploys (event_time timestamptz, app text);
+INSERT INTO deploys VALUES ('2026-06-04 11:25+00', 'shop'), ('2026-06-04 11:57+00', 'other'), ('-infinity', 'shop'), ('infinity', 'shop'), (NULL, 'shop');
+SELECT raxx_detect.bind_source('deploy_events', 'deploys');
+SELECT is(pg_temp.restarts(), NULL, 'deploys that cannot be found cheaply are not looked for');
+CREATE INDEX ON deploys (event_time);
+SELECT is((s -> 'values' -> 19, s -> 'values' -> 23, pg_temp.total(s)), ('0'::jsonb, '2'::jsonb, 2::float8), 'or by a deploy') FROM pg_temp.restarts() s;
+SELECT raxx_detect.unbind_source(source) FROM unnest('{dyno_restarts,deploy_events}'::text[]) source;
+
 -- ---- episodes and evidence that nobody can have meant -----------------------------------------------------------------------
 CREATE TEMP TABLE episodes AS SELECT * FROM unnest('{empty,"(,)","[2026-06-04 12:00+00,infinity)","[-infinity,2026-06-04 12:00+00)","(,2026-06-04 12:00+00)","[4714-11-24 00:00+00 BC,)","[294276-12-31 23:59+00,)",
     "[infinity,)","[9998-12-31 00:00+00,)","[1970-01-01 00:00+00,294276-12-31 23:59+00)","[1970-01-01 00:00+00,)","[9997-12-31 00:00+00,)","[2026-06-04 12:00+00,2026-06-04 12:00+00]"}'::tstzrange[]) WITH ORDINALITY e(episode, n);
@@ -149,6 +166,8 @@ SELECT set_eq($$SELECT episode::text FROM strange WHERE rule_id LIKE '%per_origi
 ROLLBACK TO all_bound;
 SELECT is(raxx_detect.finding_series(pg_temp.finding('no_such_rule', 'x', '[2026-06-04 12:00+00,)')), NULL, 'an unknown rule has none');
 SELECT is(raxx_detect.finding_series(NULL), NULL, 'nor has no finding');
+SELECT is((s -> 'limit', s -> 'usual'), ('null'::jsonb, 'null'::jsonb), 'a limit that is no number is none')
+FROM raxx_detect.finding_series(pg_temp.finding('signup_waitlist_velocity_per_origin', 'x', '[2026-06-04 12:00+00,)', '{"threshold": "NaN"}')) s;
 SELECT is(raxx_detect.finding_series(pg_temp.finding('signup_waitlist_velocity_per_origin', 'x', '[2026-06-04 12:00+00,)', '{"source": "session_events"}')), NULL, 'nor one of a source that is not bound');
 
 -- ---- how long ------------------------------------------------------------------------------------------------------------------
@@ -174,12 +193,14 @@ SELECT is((s ->> 'bucket_seconds', s ->> 'from', pg_temp.total(s)), ('0.000001':
 SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '{"window": "5 minutes"}');
 
 -- ---- the session's settings --------------------------------------------------------------------------------------------------
-CREATE TEMP TABLE usually AS SELECT pg_temp.series('')::text AS series, pg_temp.finding('signup_waitlist_velocity_per_origin', '', '[2026-06-04 12:00+00,2026-06-04 12:10+00)') AS f;
+CREATE TEMP TABLE usually AS SELECT raxx_detect.finding_series(f)::text AS series, f
+FROM pg_temp.finding('signup_waitlist_velocity_per_origin', '', '[2026-06-04 12:00+00,2026-06-04 12:10+00)', '{"threshold": 20.123456789012345, "fired_by": "baseline", "evidence": {"conditions": ["velocity"], "baseline": {"mean": 0.123456}}}') f;
+DISCARD PLANS;
 SET LOCAL timezone = 'Asia/Kathmandu'; SET LOCAL datestyle = 'SQL, DMY'; SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL extra_float_digits = -15; SET LOCAL jit = on; SET LOCAL jit_above_cost = 0;
-SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_seqscan = off; SET LOCAL standard_conforming_strings = off; SET LOCAL search_path = pg_temp, public; SET LOCAL escape_string_warning = off;
+SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL standard_conforming_strings = off; SET LOCAL search_path = pg_temp, public; SET LOCAL escape_string_warning = off;
 SELECT public.is(raxx_detect.finding_series(u.f)::text, u.series, 'they change nothing') FROM pg_temp.usually u;
 RESET search_path; RESET standard_conforming_strings; RESET timezone; RESET datestyle; RESET intervalstyle; RESET extra_float_digits; RESET jit; RESET jit_above_cost;
-RESET enable_indexscan; RESET enable_indexonlyscan; RESET enable_seqscan; SET LOCAL timezone = 'UTC';
+RESET enable_indexscan; RESET enable_indexonlyscan; DISCARD PLANS; SET LOCAL timezone = 'UTC';
 
 -- ---- what it may cost --------------------------------------------------------------------------------------------------------
 CREATE FUNCTION pg_temp.ordered(relation regclass) RETURNS boolean LANGUAGE sql AS $$ SELECT raxx_detect.has_time_order(relation, 'event_time') $$;

@@ -109,8 +109,9 @@ sub what_is_left
 	my ($node, $database) = @_;
 	return $node->safe_psql($database, <<'END');
 SELECT format($$ SELECT %L || concat_ws(' ', row ->> 'rule_id', left(row::text, 500), md5(row::text))
-	FROM (SELECT to_jsonb(t) %s %s AS row FROM %s t) r ORDER BY 1 $$, relname || ' ', string_agg(format('- %L', attname), ' ')
-	FILTER (WHERE attidentity <> '' OR attname IN ('elapsed', 'judged_with', 'configuration')),
+	FROM (SELECT to_jsonb(t) %s #- '{payload,detected_at}' #- '{payload,because}' #- '{payload,finding_id}' #- '{payload,psql}' #- '{payload,triage_psql}'
+	      %s AS row FROM %s t) r ORDER BY 1 $$, relname || ' ', string_agg(format('- %L', attname), ' ')
+	FILTER (WHERE attidentity <> '' OR attname IN ('elapsed', 'judged_with', 'configuration', 'idempotency_key', 'finding_id')),
 	string_agg(format($$ || jsonb_build_object(%L, CASE WHEN t.%I > now() - interval '1 day' THEN 'now' ELSE t.%I::text END) $$,
 		attname, attname, attname), ' ') FILTER (WHERE atttypid = 'timestamptz'::regtype), c.oid::regclass)
 FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped

@@ -107,6 +107,9 @@ breaks('an entry of no row, within', "INSERT INTO beside VALUES (-5, 200, sha256
 breaks('a sealed column is gone', "ALTER TABLE $table DROP operator", 'schema tampered 2 503', 'schema tampered 2 504');
 breaks('columns of a chain come into the table', "ALTER TABLE $table ADD raxx_seq bigint DEFAULT 7, ADD raxx_mac bytea", 'intact 0 503');
 breaks('rows that wait', $insert, 'intact 0 503');
+$session->query("BEGIN; $insert");
+is($session->query("SELECT detail FROM raxx_detect.verify_chain('$table', 'full')"), '504 entries verified; rows are waiting to be sealed', 'which it says');
+$session->query('ROLLBACK');
 
 # ---- who may seal ---------------------------------------------------------------------------------------------------------------------
 $session->query("CREATE ROLE sealer; GRANT USAGE ON SCHEMA raxx_detect TO sealer; GRANT SELECT ON ALL TABLES IN SCHEMA raxx_detect TO sealer; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA raxx_detect TO sealer;

@@ -112,6 +112,25 @@ like(found_by_a_pass(), qr/^checkpoint missing 0 \d+$/, 'another one is gone');
 close_all();
 is(found_by_a_pass(), '', 'once');
 
+# The last entries are sealed anew, with the key.
+sub seal_another_tail
+{
+	$session->query("SELECT attack.truncate((SELECT seq - 3 FROM raxx_detect.chain_heads)); INSERT INTO $table (event_time, who) SELECT now(), 'nobody' FROM generate_series(1, 8)");
+	return;
+}
+seal_another_tail();
+like(found_by_a_pass(), qr/^suffix rewritten \d+ \d+$/, 'another tail');
+close_all();
+foreach (1 .. 3)
+{
+	$session->query("INSERT INTO $table (event_time, who) SELECT now(), 'me' FROM generate_series(1, 10)");
+	is(found_by_a_pass(), '', 'once, though the chain goes on');
+}
+seal_another_tail();
+like(found_by_a_pass(), qr/^suffix rewritten \d+ \d+$/, 'and another one');
+close_all();
+is(found_by_a_pass(), '', 'once');
+
 # A chain of its own has breaks of its own.
 $session->query("SET session_replication_role = origin; SELECT raxx_detect.chain_detach('$table', 'for a new one'); TRUNCATE $table; SELECT raxx_detect.chain_attach('$table')");
 $session->query("INSERT INTO $table (event_time, who) SELECT now(), 'me' FROM generate_series(1, 100)");

@@ -64,6 +64,19 @@ SELECT count(*) FROM raxx_detect.run_all('2024-03-06 12:05');
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'benign' WHERE finding_id = 2;
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'true_positive' WHERE finding_id = 3;
 UPDATE raxx_detect.detection_findings SET triage = 'acknowledged' WHERE finding_id = 4;
-INSERT INTO raxx_detect.deliveries (finding_id, channel, payload) VALUES (3, '#ops', '{"text": "three"}');
+-- Version 0.1.0 had nothing to deliver.
+DO $$
+BEGIN
+    IF to_regclass('raxx_detect.channels') IS NOT NULL THEN
+        EXECUTE $sql$
+            INSERT INTO raxx_detect.deliveries (finding_id, channel, event, mode, severity, payload) VALUES (3, 'own', 'fired', 'event', 'high', '{"text": "three"}');
+            INSERT INTO raxx_detect.channels (channel, kind, address) VALUES ('own', 'webhook', 'pager');
+            UPDATE raxx_detect.channels SET address = 'C0', fallback = 'own' WHERE channel = 'raxx-ops-alert-sev1';
+            INSERT INTO raxx_detect.routes (route, severity, channel, mode) VALUES ('own', 'critical', 'own', 'event');
+            UPDATE raxx_detect.routes SET channel = 'own', enabled = false WHERE route = 'medium';
+            SELECT raxx_detect.set_posture('pre_launch');
+        $sql$;
+    END IF;
+END $$;
 SELECT count(*) FROM raxx_detect.run_all('2024-03-08 20:00');
 SELECT count(*) FROM raxx_detect.self_test('webhook_stripe_signature_fail');
