@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <httplib.h>
 
-#include <algorithm>
 #include <stdexcept>
 #include <string_view>
 
@@ -59,8 +58,9 @@ void Metrics::observe(const std::string& channel, std::chrono::duration<double> 
     Histogram& histogram = seconds_[channel];
     ++histogram.all;
     histogram.sum += took.count();
-    const auto bound = std::lower_bound(kBounds.begin(), kBounds.end(), took.count());
-    if (bound != kBounds.end()) ++histogram.counts[static_cast<size_t>(bound - kBounds.begin())];
+    size_t bound = 0;
+    while (bound < kBounds.size() && kBounds.at(bound) < took.count()) ++bound;
+    if (bound < kBounds.size()) ++histogram.counts.at(bound);
 }
 
 void Metrics::set_health(std::vector<ChannelHealth> health, size_t unserved) {
