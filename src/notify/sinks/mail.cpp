@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include "notify/curl_handle.h"
 #include "notify/log.h"
@@ -91,8 +92,8 @@ size_t on_reply(char* data, size_t size, size_t count, void* context) {
 
 class MailSink : public Sink {
   public:
-    MailSink(const MailSettings& settings, const NetworkSettings& network)
-        : settings_(settings), network_(network) {}
+    MailSink(MailSettings settings, NetworkSettings network)
+        : settings_(std::move(settings)), network_(std::move(network)) {}
 
     Outcome send(const Delivery& delivery) override {
         const std::string to = recipient(settings_, delivery.address);

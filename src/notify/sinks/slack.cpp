@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <utility>
 
 #include "notify/http.h"
 #include "notify/log.h"
@@ -41,8 +42,8 @@ void push_to_everybody(json* message) {
 
 class Slack : public Sink {
   public:
-    Slack(const SlackSettings& settings, const NetworkSettings& network)
-        : settings_(settings), network_(network), http_(network) {}
+    Slack(SlackSettings settings, const NetworkSettings& network)
+        : settings_(std::move(settings)), network_(network), http_(network) {}
 
     Outcome send(const Delivery& delivery) override {
         if (const auto hook = hook_name(delivery.address)) return send_to_hook(delivery, *hook);

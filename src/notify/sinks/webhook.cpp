@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <utility>
 
 #include "core/hmac.h"
 #include "notify/log.h"
@@ -30,8 +31,8 @@ std::string header_value(const std::string& text) {
 
 class Webhook : public Sink {
   public:
-    Webhook(const std::map<std::string, WebhookSettings>& endpoints, const NetworkSettings& network)
-        : endpoints_(endpoints), http_(network) {}
+    Webhook(std::map<std::string, WebhookSettings> endpoints, const NetworkSettings& network)
+        : endpoints_(std::move(endpoints)), http_(network) {}
 
     Outcome send(const Delivery& delivery) override {
         const auto found = endpoints_.find(delivery.address);

@@ -8,7 +8,6 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <regex>
 
 namespace raxx::notify {
 namespace {
@@ -156,16 +155,18 @@ TEST(Configuration, ExampleIsRight) {
     std::ifstream file(std::string(RAXX_TEST_DIR) + "/../packaging/raxx-notify.toml");
     ASSERT_TRUE(file.good());
     const std::string secret = temporary_file("https://secret.example/x", 0600);
-    const std::regex shown(R"(# (\[.*\]|\w+ = .*))");
-    const std::regex credential(R"("/run/credentials/[^"]*")");
     std::string text;
     int keys = 0;
     for (std::string line; std::getline(file, line);) {
-        std::smatch match;
-        if (std::regex_match(line, match, shown)) line = match[1];
+        const bool heading = line.starts_with("# [");
+        const size_t equals = line.find(" = ");
+        const bool key = equals != std::string::npos && line.find(' ', line.starts_with("# ") ? 2 : 0) == equals;
+        if (line.starts_with("# ") && (heading || key)) line.erase(0, 2);
         if (line.find("_env = ") != std::string::npos) continue;
-        keys += line.find(" = ") != std::string::npos && line[0] != '#' ? 1 : 0;
-        text += std::regex_replace(line, credential, '"' + secret + '"') + "\n";
+        keys += key ? 1 : 0;
+        const size_t credential = line.find("\"/run/credentials/");
+        if (key && credential != std::string::npos) line = line.substr(0, credential) + '"' + secret + '"';
+        text += line + "\n";
     }
     EXPECT_EQ(error_of(text), "none");
     EXPECT_EQ(keys, 28);
