@@ -23,7 +23,7 @@ std::string message_id(const std::string& key, const std::string& domain);
 // One that stands in a header as it is.
 bool is_message_id(const std::string& text);
 
-std::string base64(std::string_view bytes);
+std::string base64(std::string_view text);
 
 // RFC 5322, in UTC.
 std::string header_date(int64_t time);
