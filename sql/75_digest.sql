@@ -37,15 +37,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_told(text, timestamptz, timestamptz) IS 'The findings of which there were messages of their own in (from_time, to_time]: how many, and the 50 worst.';
 
-CREATE FUNCTION raxx_detect.digest_open(entities text, OUT total bigint, OUT open jsonb)
+CREATE FUNCTION raxx_detect.digest_open(entities text, before timestamptz, OUT total bigint, OUT open jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed'),
+    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed' AND f.detected_at <= before),
            (SELECT coalesce(jsonb_agg(jsonb_build_object('finding_id', f.finding_id, 'severity', f.severity, 'rule_id', f.rule_id, 'entity', raxx_detect.shown_entity(f.entity, entities),
                        'summary', CASE WHEN entities = 'full' THEN f.summary END, 'since', raxx_detect.in_utc(lower(f.episode)), 'condition', f.condition, 'triage', f.triage)
                        ORDER BY f.severity DESC, f.finding_id), '[]')
-            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
+            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' AND x.detected_at <= before ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_open(text) IS 'The findings that nobody has closed: how many, and the 50 worst and newest.';
+COMMENT ON FUNCTION raxx_detect.digest_open(text, timestamptz) IS 'The findings from then or before that nobody has closed: how many, and the 50 worst and newest.';
 
 CREATE FUNCTION raxx_detect.digest_rules() RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -74,13 +74,16 @@ COMMENT ON FUNCTION raxx_detect.digest_blind(timestamptz, timestamptz) IS 'For h
 
 CREATE FUNCTION raxx_detect.digest_chains() RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(jsonb_agg(jsonb_build_object('relation', c.relation::text, 'seq', h.seq, 'intact_to', h.verified_seq, 'verified_at', raxx_detect.in_utc(h.verified_at),
+    SELECT coalesce(jsonb_agg(jsonb_build_object('relation', c.relation::text, 'seq', h.seq,
+                              'intact_to', least(h.verified_seq, (SELECT min((f.evidence ->> 'seq_from')::bigint) - 1 FROM raxx_detect.detection_findings f
+                                  WHERE f.rule_id IN (SELECT r.rule_id FROM raxx_detect.rules r WHERE r.method = 'chain') AND f.triage <> 'closed'
+                                    AND f.evidence @> jsonb_build_object('chain', c.chain_id))), 'verified_at', raxx_detect.in_utc(h.verified_at),
                               'line', k.line) ORDER BY c.relation::text), '[]')
     FROM raxx_detect.chains c JOIN raxx_detect.chain_heads h ON h.chain_id = c.chain_id
     LEFT JOIN LATERAL (SELECT p.line FROM raxx_detect.chain_checkpoints p WHERE p.chain_id = c.chain_id ORDER BY p.number DESC LIMIT 1) k ON true
     WHERE c.detached_at IS NULL
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_chains() IS 'The heads of the hash chains: how far each goes, how far it has been verified, and its newest signed checkpoint.';
+COMMENT ON FUNCTION raxx_detect.digest_chains() IS 'The heads of the hash chains: how far each goes, up to where it is intact (verified, and before every break that nobody has closed), and its newest signed checkpoint.';
 
 CREATE FUNCTION raxx_detect.digest_service(from_time timestamptz, to_time timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -96,7 +99,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'health', (SELECT coalesce(jsonb_agg(jsonb_build_object('rule_id', h.rule_id, 'detail', left(h.reason, 500))), '[]') FROM raxx_detect.health h WHERE NOT h.healthy),
         'notes', (SELECT coalesce(jsonb_agg(n.note), '[]') FROM (
             SELECT format('no instance of raxx-notify serves %s: messages wait for it since %s (%s)', c.channel, raxx_detect.in_utc(c.oldest_pending), c.pending) AS note
-            FROM raxx_detect.channel_health c WHERE c.pending > 0 AND coalesce(c.served_at < now() - interval '10 minutes', true)
+            FROM raxx_detect.channel_health c WHERE c.oldest_pending < now() - interval '1 minute' AND coalesce(c.served_at < now() - interval '10 minutes', true)
             UNION ALL
             SELECT format('the circuit breaker of %s is open: %s', c.channel, c.last_error) FROM raxx_detect.channel_health c WHERE c.breaker <> 'closed'
             UNION ALL
@@ -108,13 +111,13 @@ CREATE FUNCTION raxx_detect.digest_payload(channel raxx_detect.channels, day dat
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object('version', 1, 'event', 'digest', 'day', to_char(day, 'YYYY-MM-DD'), 'time_zone', s.time_zone, 'from', raxx_detect.in_utc(from_time), 'to', raxx_detect.in_utc(to_time),
             'posture', s.posture, 'severity', 'medium',
-            'severity_counts', (SELECT jsonb_object_agg(e.severity, (SELECT count(*) FROM raxx_detect.detection_findings d WHERE d.severity = e.severity AND d.detected_at > from_time AND d.detected_at <= to_time))
+            'severity_counts', (SELECT jsonb_object_agg(e.severity, (SELECT count(*) FROM raxx_detect.deliveries d WHERE d.channel = channel.channel AND d.state = 'held' AND d.severity = e.severity))
                                 FROM unnest(enum_range(NULL::raxx_detect.severity)) e(severity)),
             'findings', f.findings, 'findings_total', f.total, 'told', t.told, 'told_total', t.total, 'open', o.open, 'open_total', o.total,
             'rules', raxx_detect.digest_rules(), 'blind', raxx_detect.digest_blind(from_time, to_time), 'proposals', '[]'::jsonb, 'chains', raxx_detect.digest_chains())
         || raxx_detect.digest_service(from_time, to_time)
     FROM raxx_detect.notification_settings s, raxx_detect.digest_findings(channel.channel) f, raxx_detect.digest_told(channel.entities, from_time, to_time) t,
-         raxx_detect.digest_open(channel.entities) o
+         raxx_detect.digest_open(channel.entities, from_time) o
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_payload(raxx_detect.channels, date, timestamptz, timestamptz) IS 'What a channel''s digest says (docs/notifier.md).';
 
