@@ -34,7 +34,8 @@ void push_to_everybody(json* message) {
         first["text"]["text"] = std::string(kEverybody) + " " + first["text"].value("text", "");
         return;
     }
-    blocks->insert(blocks->begin(), {{"type", "section"}, {"text", {{"type", "mrkdwn"}, {"text", kEverybody}}}});
+    const json everybody = {{"type", "section"}, {"text", {{"type", "mrkdwn"}, {"text", kEverybody}}}};
+    blocks->insert(blocks->begin(), everybody);
     if (blocks->size() > kMostBlocks) blocks->erase(blocks->size() - 1);
 }
 
