@@ -96,9 +96,8 @@ std::optional<milliseconds> ChannelWorker::pause_of_idle() {
     const auto next = shared_->database.next_delivery_in({channel_.name});
     backoff_.reset();
     ++idle_turns_;
-    if (shared_->once) {
-        if (!next || *next > kSoon || idle_turns_ > kMostIdleTurns) return std::nullopt;
-    }
+    // What has failed is not tried again by `once`.
+    if (shared_->once && (!next || *next > kSoon || retried_ || idle_turns_ > kMostIdleTurns)) return std::nullopt;
     const milliseconds poll = shared_->configuration.service.poll;
     if (!next) return poll;
     // Something is due and yet not to be had, since somebody else has it: not again at once.
@@ -188,6 +187,7 @@ void ChannelWorker::mark(const Delivery& delivery, const Outcome& outcome) {
             became = "lease_lost";
         } else {
             became = *state == "dead" ? "dead" : "retried";
+            retried_ = true;
         }
     }
     kill_point("after_mark");

@@ -60,6 +60,7 @@ class ChannelWorker {
     std::shared_ptr<Promise> promise_;
     Backoff backoff_;
     int idle_turns_ = 0;
+    bool retried_ = false;  // something is left for another attempt
 
     std::mutex mutex_;
     std::condition_variable changed_;

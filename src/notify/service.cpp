@@ -19,8 +19,6 @@
 namespace raxx::notify {
 namespace {
 
-using std::chrono::duration_cast;
-
 // Signals as a descriptor, to be waited for with others.
 class Signals {
   public:

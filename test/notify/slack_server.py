@@ -12,11 +12,12 @@
 #   /control/messages    GET: what was posted by the API and by incoming webhooks, in order
 #   /control/hooks       GET: what was posted to webhooks
 #   /control/requests    GET: every request, with the fault that it met
+#   /control/release     POST: lets go what a fault "hold" holds
 #   /control/reset       POST: forgets everything but the token
 #
-# Faults: 429 and 503 (retry_after: seconds, or "date:SECONDS" for an HTTP date), any other status, error (name), malformed, huge, slow, hang,
-# reset (once the request has been read), early_reset (before), redirect (to). "taken": whether the message is posted all the same, which is the default where the
-# counterpart of a real fault could have: malformed, huge, slow, hang, reset.
+# Faults: 429 and 503 (retry_after: seconds, or "date:SECONDS" for an HTTP date), any other status, error (name), malformed, huge, slow, hang, hold (until it
+# is released, and then answered as usual), reset (once the request has been read), early_reset (before), redirect (to). "taken": whether the message is posted all the same, which is the default where the
+# counterpart of a real fault could have: malformed, huge, slow, hang, hold, reset.
 import argparse
 import email.utils
 import json
@@ -31,7 +32,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from faults import Faults, as_json, write_port
 
-TAKEN = {"malformed", "huge", "slow", "hang", "reset"}
+TAKEN = {"malformed", "huge", "slow", "hang", "hold", "reset"}
 
 
 class Slack:
@@ -40,6 +41,7 @@ class Slack:
         self.token = token
         self.faults = Faults()
         self.ending = threading.Event()
+        self.released = threading.Event()
         self.reset()
 
     def reset(self):
@@ -49,6 +51,7 @@ class Slack:
             self.messages = []
             self.hooks = []
             self.requests = []
+            self.released.clear()
             self.last_ts = 0
             self.last_post = {}
 
@@ -262,6 +265,9 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.flush()
                     if self.server.slack.ending.wait(0.5):
                         return None
+            elif name == "hold":
+                self.server.slack.released.wait(300)
+                return self.reply(*answer)
             else:
                 self.server.slack.ending.wait(300)
         except OSError:
@@ -282,6 +288,8 @@ class Handler(BaseHTTPRequestHandler):
                 with slack.lock:
                     slack.token = given.get("token", slack.token)
                     slack.options.update(given)
+            elif what == "release":
+                slack.released.set()
             elif what == "reset":
                 slack.reset()
             return self.reply(200, {}, {"ok": True})

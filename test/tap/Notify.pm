@@ -88,8 +88,10 @@ sub delivery_states
 sub make_certificates
 {
 	my ($folder) = @_;
-	my @quiet = ('2>', '/dev/null');
-	my $openssl = sub { IPC::Run::run([ 'openssl', @_ ], '>', '/dev/null', '2>', \my $error) or die "openssl @_: $error" };
+	my $openssl = sub {
+		my $error;
+		IPC::Run::run([ 'openssl', @_ ], '>', '/dev/null', '2>', \$error) or die "openssl @_: $error";
+	};
 	$openssl->('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=Test authority',
 		'-addext', 'basicConstraints=critical,CA:TRUE', '-keyout', "$folder/ca.key", '-out', "$folder/ca.pem");
 	$openssl->('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=127.0.0.1', '-keyout', "$folder/good.key", '-out', "$folder/good.csr");
@@ -193,7 +195,8 @@ sub write_settings
 	return $path;
 }
 
-# A configuration that serves every channel of notifier_database; more lines of [service] may be given.
+# A configuration that serves every channel of notifier_database. More may be given: network.timeout, service.lease, and other lines of [service] as they
+# are written there.
 sub settings_for
 {
 	my ($node, $database, $folder, $slack, $mail, %more) = @_;
@@ -202,20 +205,21 @@ sub settings_for
 	write_secret("$folder/signing", SIGNING_SECRET);
 	write_secret("$folder/hook", "http://127.0.0.1:$slack->{port}/services/sev2");
 	mkdir "$folder/log";
+	my $timeout = delete $more{timeout} // '2s';
+	my $lease = delete $more{lease} // '20s';
 	my $service = join '', map { "$_ = $more{$_}\n" } sort keys %more;
-	my $connection = $node->connstr($database) =~ s/'/\\'/gr;
-	$connection = $node->connstr($database);
+	my $connection = $node->connstr($database);
 	return write_settings("$folder/notify.toml", <<"END");
 [database]
 connection = "$connection user=raxx_notifier"
 statement_timeout = "10s"
 [service]
 name = "tester"
-lease = "20s"
+lease = "$lease"
 digest = false
 $service
 [network]
-timeout = "2s"
+timeout = "$timeout"
 connect_timeout = "2s"
 ca_file = "$folder/ca.pem"
 [slack]
@@ -249,7 +253,7 @@ sub start_notify
 	my (@arguments) = @_;
 	my $running = { output => '', log => '' };
 	$running->{run} = IPC::Run::start([ program(), @arguments ], '<', '/dev/null', '>', \$running->{output}, '2>', \$running->{log},
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		IPC::Run::timeout(10 * $PostgreSQL::Test::Utils::timeout_default));
 	return $running;
 }
 
