@@ -10,14 +10,16 @@ CREATE TABLE raxx_detect.digests (
 COMMENT ON TABLE raxx_detect.digests IS 'The digests that were made: a day, by the clock of raxx_detect.notification_settings, has one.';
 COMMENT ON COLUMN raxx_detect.digests.told_from IS 'It tells of what happened from there to told_to: since the digest before it, however long ago, or of the last day.';
 
-CREATE FUNCTION raxx_detect.digest_findings(channel text, OUT total bigint, OUT findings jsonb)
+CREATE FUNCTION raxx_detect.digest_findings(digest bigint, OUT total bigint, OUT findings jsonb, OUT severity_counts jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (SELECT count(*) FROM raxx_detect.deliveries d WHERE d.channel = digest_findings.channel AND d.state = 'held'),
+    WITH members AS (SELECT d.* FROM raxx_detect.deliveries d WHERE d.bundle = digest_findings.digest)
+    SELECT (SELECT count(*) FROM members),
            (SELECT coalesce(jsonb_agg(f.payload ORDER BY f.severity DESC, f.finding_id), '[]')
-            FROM (SELECT d.* FROM raxx_detect.deliveries d WHERE d.channel = digest_findings.channel AND d.state = 'held'
-                  ORDER BY d.severity DESC, d.finding_id LIMIT 50) f)
+            FROM (SELECT m.* FROM members m ORDER BY m.severity DESC, m.finding_id LIMIT 50) f),
+           (SELECT jsonb_object_agg(e.severity, (SELECT count(*) FROM members m WHERE m.severity = e.severity))
+            FROM unnest(enum_range(NULL::raxx_detect.severity)) e(severity))
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_findings(text) IS 'The findings that wait for the digest of a channel: how many, and the 50 worst of them as they were frozen.';
+COMMENT ON FUNCTION raxx_detect.digest_findings(bigint) IS 'The findings that are bundled in a digest: how many, the 50 worst of them as they were frozen, and how many of each severity.';
 
 CREATE FUNCTION raxx_detect.digest_told(entities text, from_time timestamptz, to_time timestamptz, OUT total bigint, OUT told jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -107,19 +109,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_service(timestamptz, timestamptz) IS 'How detection and delivery themselves fare.';
 
-CREATE FUNCTION raxx_detect.digest_payload(channel raxx_detect.channels, day date, from_time timestamptz, to_time timestamptz) RETURNS jsonb
+CREATE FUNCTION raxx_detect.digest_payload(channel raxx_detect.channels, digest bigint, day date, from_time timestamptz, to_time timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object('version', 1, 'event', 'digest', 'day', to_char(day, 'YYYY-MM-DD'), 'time_zone', s.time_zone, 'from', raxx_detect.in_utc(from_time), 'to', raxx_detect.in_utc(to_time),
             'posture', s.posture, 'severity', 'medium',
-            'severity_counts', (SELECT jsonb_object_agg(e.severity, (SELECT count(*) FROM raxx_detect.deliveries d WHERE d.channel = channel.channel AND d.state = 'held' AND d.severity = e.severity))
-                                FROM unnest(enum_range(NULL::raxx_detect.severity)) e(severity)),
-            'findings', f.findings, 'findings_total', f.total, 'told', t.told, 'told_total', t.total, 'open', o.open, 'open_total', o.total,
+            'severity_counts', f.severity_counts, 'findings', f.findings, 'findings_total', f.total, 'told', t.told, 'told_total', t.total, 'open', o.open, 'open_total', o.total,
             'rules', raxx_detect.digest_rules(), 'blind', raxx_detect.digest_blind(from_time, to_time), 'proposals', '[]'::jsonb, 'chains', raxx_detect.digest_chains())
         || raxx_detect.digest_service(from_time, to_time)
-    FROM raxx_detect.notification_settings s, raxx_detect.digest_findings(channel.channel) f, raxx_detect.digest_told(channel.entities, from_time, to_time) t,
+    FROM raxx_detect.notification_settings s, raxx_detect.digest_findings(digest) f, raxx_detect.digest_told(channel.entities, from_time, to_time) t,
          raxx_detect.digest_open(channel.entities, from_time) o
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_payload(raxx_detect.channels, date, timestamptz, timestamptz) IS 'What a channel''s digest says (docs/notifier.md).';
+COMMENT ON FUNCTION raxx_detect.digest_payload(raxx_detect.channels, bigint, date, timestamptz, timestamptz) IS 'What a channel''s digest says (docs/notifier.md), of what is bundled in it.';
 
 CREATE FUNCTION raxx_detect.make_digest(at timestamptz DEFAULT now(), again boolean DEFAULT false) RETURNS SETOF bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET jit = off AS $$
@@ -150,9 +150,10 @@ BEGIN
                    WHERE c.channel = ANY (settings.digest_channels) OR c.channel IN (SELECT d.channel FROM raxx_detect.deliveries d WHERE d.state = 'held')
                    ORDER BY c.channel LOOP
         INSERT INTO raxx_detect.deliveries (channel, event, mode, severity, payload, deadline)
-        VALUES (channel.channel, 'digest', 'event', 'medium', raxx_detect.digest_payload(channel, local::date, from_time, at), raxx_detect.deadline_of('medium'))
-        RETURNING delivery_id INTO digest;
+        VALUES (channel.channel, 'digest', 'event', 'medium', '{}', raxx_detect.deadline_of('medium')) RETURNING delivery_id INTO digest;
+        -- First what it tells, then what it says: what a run commits meanwhile waits for the next, and is not bundled without being told.
         UPDATE raxx_detect.deliveries d SET state = 'bundled', bundle = digest WHERE d.channel = channel.channel AND d.state = 'held';
+        UPDATE raxx_detect.deliveries d SET payload = raxx_detect.digest_payload(channel, digest, local::date, from_time, at) WHERE d.delivery_id = digest;
         RETURN NEXT digest;
     END LOOP;
     PERFORM pg_notify('raxx_detect_deliveries', '');

@@ -1,6 +1,6 @@
 -- The digest: once for each local day, by a clock that jumps twice a year, also when there is nothing to tell.
 BEGIN;
-SELECT plan(41);
+SELECT plan(42);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -90,6 +90,8 @@ SELECT pg_temp.find('medium', 'tempbox.example');
 CREATE TEMP TABLE two AS SELECT d.* FROM pg_temp.make(now(), true) d;
 SELECT results_eq($$SELECT channel, (payload ->> 'findings_total')::int FROM two ORDER BY 1$$, $$VALUES ('board', 1), ('ops-mail', 0)$$, 'each channel has its own');
 SELECT ok(payload::text !~ 'tempbox', 'which names nobody whom the channel must not name') FROM two WHERE channel = 'board';
+
+SELECT is(payload -> 'severity_counts', '{"low": 0, "medium": 0, "high": 0, "critical": 0}', 'and counts its own') FROM two WHERE channel = 'ops-mail';
 
 -- ---- the heads of chains: nothing that is broken is called intact ---------------------------------------------------------------------
 CREATE TABLE chained (id int);
