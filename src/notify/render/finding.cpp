@@ -180,9 +180,12 @@ std::string amount_sentence(const json& finding) {
     const Fields f(finding);
     const std::optional<double> observed = f.number("observed");
     const std::optional<double> limit = f.number("threshold");
-    std::string unit = f.text("unit", 40);
+    std::string unit = f.text("unit", 80);
     if (!observed) return {};
-    if (*observed == 1 && unit.size() > 2 && unit.ends_with('s')) unit.pop_back();
+    if (*observed == 1 && unit.ends_with("ies"))
+        unit.replace(unit.size() - 3, 3, "y");
+    else if (*observed == 1 && unit.size() > 2 && unit.ends_with('s'))
+        unit.pop_back();
     std::string result = number_text(*observed) + (unit.empty() ? "" : " " + unit);
     if (!limit) return result;
     result += fmt::format("; the limit is {}", number_text(*limit));
