@@ -354,8 +354,9 @@ CREATE FUNCTION raxx_detect.next_delivery_at(channels text[]) RETURNS timestampt
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT min(least(
         -- When a message is due, but not before its channel is; what waits for one before it is not due.
-        (SELECT greatest(min(greatest(d.next_attempt_at, CASE WHEN d.finding_id IS NOT NULL AND d.severity < 'critical' THEN s.storm_until END)),
-                         s.next_send_at, s.open_until)
+        (SELECT CASE WHEN count(*) > 0 THEN
+                    greatest(min(greatest(d.next_attempt_at, CASE WHEN d.finding_id IS NOT NULL AND d.severity < 'critical' THEN s.storm_until END)),
+                             s.next_send_at, s.open_until) END
          FROM raxx_detect.deliveries d
          WHERE d.channel = c.channel AND d.state = 'pending'
            AND NOT EXISTS (SELECT FROM raxx_detect.deliveries b WHERE b.finding_id = d.finding_id AND b.channel = d.channel
