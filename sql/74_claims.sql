@@ -4,6 +4,7 @@
 CREATE TABLE raxx_detect.channel_states (
     channel text PRIMARY KEY REFERENCES raxx_detect.channels ON UPDATE CASCADE ON DELETE CASCADE,
     next_send_at timestamptz NOT NULL DEFAULT '-infinity',
+    busy_until timestamptz,
     failures int NOT NULL DEFAULT 0,
     open_until timestamptz,
     storm_until timestamptz,
@@ -12,6 +13,7 @@ CREATE TABLE raxx_detect.channel_states (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE raxx_detect.channel_states IS 'What all who send to a channel have to know of it. Whoever claims messages of it locks the row.';
 COMMENT ON COLUMN raxx_detect.channel_states.next_send_at IS 'Not before: the least time between two messages, and what the counterpart asked for.';
+COMMENT ON COLUMN raxx_detect.channel_states.busy_until IS 'Until when, at the latest, a message that is being sent keeps others back: in channels with a least time between messages, which is counted from the end of one to the beginning of the next, and in those that have failed.';
 COMMENT ON COLUMN raxx_detect.channel_states.failures IS 'How often it has failed in a row; from 5 on its circuit breaker is open.';
 COMMENT ON COLUMN raxx_detect.channel_states.open_until IS 'Until when it is not tried; then one message is.';
 COMMENT ON COLUMN raxx_detect.channel_states.storm_until IS 'Until when messages are collected, to be told as one.';
@@ -160,6 +162,10 @@ DECLARE
 BEGIN
     ids := ARRAY(SELECT d.delivery_id FROM raxx_detect.deliveries d
                  WHERE d.channel = channel.channel AND d.state = 'pending' AND d.finding_id IS NOT NULL AND (d.severity = 'critical') = critical
+                   -- What follows a message that is on its way, or in another storm, would overtake it.
+                   AND NOT EXISTS (SELECT FROM raxx_detect.deliveries b
+                                   WHERE b.finding_id = d.finding_id AND b.channel = d.channel AND b.delivery_id < d.delivery_id
+                                     AND (b.state IN ('sending', 'bundled') OR b.state = 'pending' AND (b.severity = 'critical') <> critical))
                  ORDER BY d.delivery_id FOR UPDATE SKIP LOCKED);
     IF cardinality(ids) = 0 THEN
         RETURN 0;
@@ -173,7 +179,7 @@ BEGIN
     RETURN cardinality(ids);
 END $$;
 COMMENT ON FUNCTION raxx_detect.collapse(raxx_detect.channels, boolean) IS
-'Makes one message of all that wait for a channel, of the critical ones or of the others, and returns how many they were. Digests, dead letters and storms stay what they are.';
+'Makes one message of all that wait for a channel, of the critical ones or of the others, and returns how many they were. Digests, dead letters and storms stay what they are, and so does what waits for another message about its finding.';
 
 CREATE FUNCTION raxx_detect.messages_waiting(channel text, critical boolean, at_most int) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -238,7 +244,8 @@ BEGIN
     SELECT s.* INTO state FROM raxx_detect.channel_states s WHERE s.channel = channel.channel FOR UPDATE SKIP LOCKED;
     -- Nothing is put off for more than an hour, unless by a clock that was set back.
     IF NOT FOUND OR state.next_send_at > clock_timestamp() AND state.next_send_at < clock_timestamp() + interval '61 minutes'
-       OR state.open_until > clock_timestamp() AND state.open_until < clock_timestamp() + interval '61 minutes' THEN
+       OR state.open_until > clock_timestamp() AND state.open_until < clock_timestamp() + interval '61 minutes'
+       OR state.busy_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '11 seconds' THEN
         RETURN;
     END IF;
     storm := raxx_detect.weather(channel, state);
@@ -266,8 +273,11 @@ BEGIN
                        AND b.provider IS NOT NULL ORDER BY b.delivery_id LIMIT 1) t ON true
     ORDER BY c.severity DESC, c.delivery_id;
     GET DIAGNOSTICS taken = ROW_COUNT;
-    IF taken > 0 AND channel.min_interval > '0' THEN
-        UPDATE raxx_detect.channel_states s SET next_send_at = clock_timestamp() + channel.min_interval WHERE s.channel = channel.channel;
+    -- One at a time where there is a pace to keep, or a breaker half open. Who dies meanwhile holds up no more than ten seconds.
+    IF taken > 0 AND (channel.min_interval > '0' OR state.failures >= 5) THEN
+        UPDATE raxx_detect.channel_states s
+        SET next_send_at = clock_timestamp() + channel.min_interval, busy_until = clock_timestamp() + least(lease, interval '10 seconds')
+        WHERE s.channel = channel.channel;
     END IF;
 END $$;
 COMMENT ON FUNCTION raxx_detect.claim_from(raxx_detect.channels, text, interval, int) IS 'Takes a lease of what is due in one channel; see raxx_detect.claim_deliveries.';
@@ -312,7 +322,9 @@ BEGIN
         RETURN false;
     END IF;
     UPDATE raxx_detect.deliveries d SET state = 'delivered', ended_at = clock_timestamp() WHERE d.bundle = delivery_id AND d.state = 'bundled';
-    UPDATE raxx_detect.channel_states s SET failures = 0, open_until = NULL WHERE s.channel = done.channel AND s.failures > 0;
+    UPDATE raxx_detect.channel_states s
+    SET failures = 0, open_until = NULL, busy_until = NULL, next_send_at = greatest(s.next_send_at, clock_timestamp() + c.min_interval)
+    FROM raxx_detect.channels c WHERE s.channel = done.channel AND c.channel = done.channel AND (s.failures > 0 OR s.busy_until IS NOT NULL OR c.min_interval > '0');
     RETURN true;
 END $$;
 COMMENT ON FUNCTION raxx_detect.mark_delivered(bigint, uuid, jsonb) IS
@@ -328,11 +340,11 @@ COMMENT ON FUNCTION raxx_detect.retry_delay(raxx_detect.severity, int) IS
 CREATE FUNCTION raxx_detect.note_channel_failure(channel text, error text, at_fault boolean, not_before timestamptz) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     UPDATE raxx_detect.channel_states s
-    SET last_error = error, last_error_at = clock_timestamp(), failures = s.failures + at_fault::int,
-        next_send_at = greatest(s.next_send_at, not_before),
+    SET last_error = error, last_error_at = clock_timestamp(), failures = s.failures + at_fault::int, busy_until = NULL,
+        next_send_at = greatest(s.next_send_at, not_before, clock_timestamp() + c.min_interval),
         open_until = CASE WHEN at_fault AND s.failures + 1 >= 5
                           THEN clock_timestamp() + make_interval(secs => least(300, 15 * 2 ^ least(s.failures - 4, 10)) * (0.5 + random() / 2)) ELSE s.open_until END
-    WHERE s.channel = note_channel_failure.channel
+    FROM raxx_detect.channels c WHERE s.channel = note_channel_failure.channel AND c.channel = note_channel_failure.channel
 $$;
 COMMENT ON FUNCTION raxx_detect.note_channel_failure(text, text, boolean, timestamptz) IS
 'Notes that a channel has failed. After 5 failures in a row that were its own fault, its circuit breaker is open: for 15 s, then twice as long each time, up to 5 minutes, less up to a half at random.';
@@ -369,7 +381,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         -- When a message is due, but not before its channel is; what waits for one before it is not due.
         (SELECT CASE WHEN count(*) > 0 THEN
                     greatest(min(greatest(d.next_attempt_at, CASE WHEN d.finding_id IS NOT NULL AND d.severity < 'critical' THEN s.storm_until END)),
-                             s.next_send_at, s.open_until) END
+                             s.next_send_at, s.open_until, s.busy_until) END
          FROM raxx_detect.deliveries d
          WHERE d.channel = c.channel AND d.state = 'pending'
            AND NOT EXISTS (SELECT FROM raxx_detect.deliveries b WHERE b.finding_id = d.finding_id AND b.channel = d.channel

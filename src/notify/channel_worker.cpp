@@ -65,6 +65,13 @@ void ChannelWorker::loop() {
     done_ = true;
 }
 
+// The process was stopped for so long that somebody else may have sent it, and what followed it.
+Outcome ChannelWorker::too_late() {
+    Outcome outcome = Outcome::retry("its lease was over before it was sent");
+    outcome.channel_at_fault = false;
+    return outcome;
+}
+
 // How long to wait before the next turn; nothing: there is none.
 std::optional<milliseconds> ChannelWorker::turn() {
     const Configuration& configuration = shared_->configuration;
@@ -108,7 +115,7 @@ std::optional<milliseconds> ChannelWorker::pause_of_idle() {
 void ChannelWorker::deliver(const Delivery& delivery, Time lease_end) {
     kill_point("before_send");
     const Time begin = steady_clock::now();
-    Outcome outcome = attempt(delivery);
+    Outcome outcome = begin < lease_end ? attempt(delivery) : too_late();
     kill_point("after_send");
     shared_->metrics.observe(channel_.name, steady_clock::now() - begin);
     if (delivery.possible_repeat && !outcome.found) {

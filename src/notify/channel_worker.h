@@ -48,6 +48,7 @@ class ChannelWorker {
     std::optional<milliseconds> pause_of_idle();
     void deliver(const Delivery& delivery, Time lease_end);
     Outcome attempt(const Delivery& delivery);
+    static Outcome too_late();
     void settle(const Delivery& delivery, const Outcome& outcome, Time lease_end);
     void mark(const Delivery& delivery, const Outcome& outcome);
     void report(const Delivery& delivery, const Outcome& outcome, const std::string& became);

@@ -10,7 +10,7 @@
 #   /control/random      POST: random faults
 #   /control/options     POST: {"token", "no_scope", "archived": [channels], "rate_limited"}
 #   /control/messages    GET: what was posted by the API and by incoming webhooks, in order
-#   /control/hooks       GET: what was posted to webhooks
+#   /control/hooks       GET: what was posted to webhooks; /control/repeats: what came again
 #   /control/requests    GET: every request, with the fault that it met
 #   /control/release     POST: lets go what a fault "hold" holds
 #   /control/reset       POST: forgets everything but the token
@@ -52,6 +52,7 @@ class Slack:
             self.options = {}
             self.messages = []
             self.hooks = []
+            self.repeats = []
             self.requests = []
             self.released.clear()
             self.last_ts = 0
@@ -149,8 +150,7 @@ class Slack:
     def hook(self, name, headers, body):
         key = headers.get("Idempotency-Key")
         repeat = any(h["key"] == key and h["name"] == name for h in self.hooks)
-        if not repeat:
-            self.hooks.append({"name": name, "key": key, "at": time.time(), "headers": dict(headers), "body": body.decode()})
+        (self.repeats if repeat else self.hooks).append({"name": name, "key": key, "at": time.time(), "headers": dict(headers), "body": body.decode()})
         return 200, {}, as_json({"repeat": repeat})
 
 
@@ -303,7 +303,7 @@ class Handler(BaseHTTPRequestHandler):
             slack.faults.clear()
             return self.reply(200, {}, {"ok": True})
         with slack.lock:
-            return self.reply(200, {}, {"messages": slack.messages, "hooks": slack.hooks, "requests": slack.requests, "faults": slack.faults.used}.get(what, []))
+            return self.reply(200, {}, {"messages": slack.messages, "hooks": slack.hooks, "repeats": slack.repeats, "requests": slack.requests, "faults": slack.faults.used}.get(what, []))
 
 
 class Server(ThreadingHTTPServer):

@@ -1,6 +1,6 @@
 -- The outbox: what is written when a finding comes, changes and goes; and what raxx-notify is given of it, in which order and how often.
 BEGIN;
-SELECT plan(95);
+SELECT plan(102);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -177,9 +177,16 @@ SELECT is(count(DISTINCT announced_by), 1::bigint, 'each has its announcement') 
 -- ---- pace: the least time, Retry-After, the circuit breaker, a clock set back ---------------------------------------------------
 SELECT pg_temp.fresh();
 SELECT pg_temp.find('critical', i::text) FROM generate_series(1, 3) i;
-SELECT is(count(*), 1::bigint, 'one at a time') FROM raxx_detect.claim_deliveries('w', '{slow}');
+TRUNCATE taken;
+INSERT INTO taken SELECT * FROM raxx_detect.claim_deliveries('w', '{slow}');
+SELECT is(count(*), 1::bigint, 'one at a time') FROM taken;
 SELECT is_empty($$SELECT * FROM raxx_detect.claim_deliveries('w2', '{slow}')$$, 'and nobody else has one within the second');
 SELECT ok(raxx_detect.next_delivery_at('{slow}') > clock_timestamp(), 'when there is more is known');
+UPDATE raxx_detect.channel_states SET next_send_at = '-infinity';
+SELECT is_empty($$SELECT * FROM raxx_detect.claim_deliveries('w2', '{slow}')$$, 'nor while it is being sent');
+SELECT ok(raxx_detect.next_delivery_at('{slow}') BETWEEN clock_timestamp() + interval '8 seconds' AND clock_timestamp() + interval '10 seconds', 'unless that takes too long');
+SELECT ok(raxx_detect.mark_delivered(delivery_id, lease), 'once it is sent') FROM taken;
+SELECT ok(raxx_detect.next_delivery_at('{slow}') BETWEEN clock_timestamp() + interval '0.5 seconds' AND clock_timestamp() + interval '1 second', 'the second begins');
 UPDATE raxx_detect.channel_states SET next_send_at = '-infinity';
 SELECT is(raxx_detect.mark_failed(delivery_id, lease, '429', retry_after => '30 seconds', channel_at_fault => false), 'pending', 'too many')
 FROM raxx_detect.claim_deliveries('w', '{slow}');
@@ -246,6 +253,15 @@ SELECT pg_temp.fresh();
 SELECT pg_temp.find('high', i::text) FROM generate_series(1, 30) i;
 SELECT is(raxx_detect.mark_failed(delivery_id, lease, 'gone', permanent => true), 'dead', 'a storm that dies') FROM raxx_detect.claim_deliveries('w', '{fast}');
 SELECT is(count(*), 31::bigint, 'is dead with all that it told, and announced') FROM raxx_detect.deliveries WHERE state = 'dead' AND announced_by IS NOT NULL;
+
+SELECT pg_temp.fresh();
+SELECT pg_temp.find('high', 'on its way');
+SELECT is(count(*), 1::bigint, 'before a storm one is being sent') FROM raxx_detect.claim_deliveries('w', '{fast}');
+SELECT pg_temp.later();
+SELECT pg_temp.change(finding_id, $$condition = 'cleared'$$) FROM raxx_detect.detection_findings;
+SELECT pg_temp.find('high', i::text) FROM generate_series(1, 25) i;
+SELECT is((payload ->> 'total')::int, 25, 'the storm tells of all others') FROM raxx_detect.claim_deliveries('w', '{fast}');
+SELECT is(state, 'pending', 'but not of what became of that one, which nobody may have heard of yet') FROM raxx_detect.deliveries WHERE event = 'cleared';
 
 -- ---- entities as a channel shows them -------------------------------------------------------------------------------------------
 SELECT pg_temp.fresh();

@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Server;
 
 our @EXPORT = qw(program notifier_database make_certificates start_counterpart stop_counterparts ask order write_secret write_settings
-  settings_for notify start_notify finish find_something delivery_states rows_of logged SLACK_TOKEN MAIL_PASSWORD SIGNING_SECRET);
+  settings_for notify start_notify finish start_instance is_running kill_instance end_instance log_of find_something delivery_states rows_of logged SLACK_TOKEN MAIL_PASSWORD SIGNING_SECRET);
 
 use constant {
 	SLACK_TOKEN => 'xoxb-test-0123456789-secret',
@@ -140,6 +140,7 @@ sub stop_counterparts
 {
 	foreach my $counterpart (splice @running)
 	{
+		next if !$counterpart->{run};
 		$counterpart->{run}->signal('KILL');
 		eval { $counterpart->{run}->finish };
 	}
@@ -263,6 +264,51 @@ sub finish
 	$running->{run}->finish;
 	my $status = $running->{run}->full_result(0);
 	return wantarray ? ($status & 127 ? "signal " . ($status & 127) : $status >> 8, $running->{output}, $running->{log}) : $status;
+}
+
+# One of several that run at once, for as long as it takes; its log is a file, so that it never waits for the test to read it.
+sub start_instance
+{
+	my ($settings, %environment) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/instance.' . ++$number;
+	local @ENV{ keys %environment } = values %environment;
+	my $instance = { log_file => "$file.log", output_file => "$file.out" };
+	$instance->{run} = IPC::Run::start([ program(), '--config', $settings, 'run' ], '<', '/dev/null', '>', $instance->{output_file}, '2>', $instance->{log_file});
+	$instance->{pid} = ($instance->{run}{KIDS}[0] // {})->{PID};
+	push @running, $instance;
+	return $instance;
+}
+
+sub is_running
+{
+	my ($instance) = @_;
+	return $instance->{run} && $instance->{run}->pumpable;
+}
+
+sub kill_instance
+{
+	my ($instance, $signal) = @_;
+	$instance->{run}->signal($signal) if $instance->{run};
+	return;
+}
+
+# Waits for its end; its status, or "signal N".
+sub end_instance
+{
+	my ($instance, $signal) = @_;
+	kill_instance($instance, $signal) if defined $signal;
+	my $run = delete $instance->{run};
+	@running = grep { $_ != $instance } @running;
+	$run->finish;
+	my $status = $run->full_result(0);
+	return $status & 127 ? 'signal ' . ($status & 127) : $status >> 8;
+}
+
+# What it has logged so far, in whole lines.
+sub log_of
+{
+	my ($instance) = @_;
+	return -e $instance->{log_file} ? slurp_file($instance->{log_file}) =~ s/[^\n]*\z//r : '';
 }
 
 # The lines of a log that say so, as hashes.

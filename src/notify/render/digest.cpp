@@ -68,7 +68,8 @@ std::vector<std::string> tasks_of(const Fields& f) {
     }
     const double told = total_of(f, "told_total", "told");
     if (told > 0)
-        tasks.push_back("follow up " + counted(told, "finding that was told as it happened", "findings that were told as they happened"));
+        tasks.push_back("follow up " + counted(told, "finding that was told as it happened",
+                                               "findings that were told as they happened"));
     const Fields deliveries(f.object("deliveries"));
     if (deliveries.count("dead") > 0)
         tasks.push_back("see why " + counted(deliveries.count("dead"), "message was", "messages were") +

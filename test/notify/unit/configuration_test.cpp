@@ -168,7 +168,7 @@ TEST(Configuration, ExampleIsRight) {
         text += std::regex_replace(line, credential, '"' + secret + '"') + "\n";
     }
     EXPECT_EQ(error_of(text), "none");
-    EXPECT_EQ(keys, 29);
+    EXPECT_EQ(keys, 28);
 }
 
 TEST(Configuration, MailAddresses) {
