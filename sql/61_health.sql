@@ -221,10 +221,11 @@ COMMENT ON FUNCTION raxx_detect.blind_minutes(text, timestamptz, timestamptz) IS
 
 CREATE FUNCTION raxx_detect.lag(rule raxx_detect.rules, OUT source text, OUT lag interval, OUT settled_lag interval)
 RETURNS record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT b.source, now() - j.looked_to,
+    -- A first run that could settle nothing has left the beginning of all time.
+    SELECT b.source, now() - nullif(j.looked_to, '-infinity'),
            -- A quiet run moves no coverage, and yet: rows that had come by then would have ended the quiet.
-           now() - CASE WHEN j.rule_id = ANY (h.quiet_rules)
-                        THEN greatest(j.settled, least(j.looked_to, z.settles_to) - raxx_detect.settling_time(rule, b)) ELSE j.settled END
+           now() - nullif(CASE WHEN j.rule_id = ANY (h.quiet_rules)
+                        THEN greatest(j.settled, least(j.looked_to, z.settles_to) - raxx_detect.settling_time(rule, b)) ELSE j.settled END, '-infinity')
     FROM raxx_detect.judged j
     JOIN raxx_detect.source_bindings b ON b.source = j.source
     CROSS JOIN raxx_detect.heartbeat h CROSS JOIN raxx_detect.horizon() z
@@ -232,7 +233,7 @@ RETURNS record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY j.looked_to, j.settled LIMIT 1
 $$;
 COMMENT ON FUNCTION raxx_detect.lag(raxx_detect.rules) IS
-'How far behind now a rule''s look at its sources is (lag), and up to how far back a row that is still to come would be judged as any other (settled_lag), of the source that is furthest behind. No row: it has judged nothing yet.';
+'How far behind now a rule''s look at its sources is (lag), and up to how far back a row that is still to come would be judged as any other (settled_lag), of the source that is furthest behind. NULL: nothing is settled. No row: it has judged nothing yet.';
 
 CREATE FUNCTION raxx_detect.told(kind text, since timestamptz, reason text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -293,7 +294,7 @@ COMMENT ON VIEW raxx_detect.health IS
 'A line for each rule: whether it can see, and why not. Alert on WHERE NOT healthy. Needs SELECT on the tables of this schema, and no privilege on the sources.';
 COMMENT ON COLUMN raxx_detect.health.healthy IS 'True: it looks at its sources. False: something keeps it from that; reason says what. NULL: nothing is expected of it (disabled, waiting for a source or a baseline).';
 COMMENT ON COLUMN raxx_detect.health.lag IS 'How far behind now the last look at the rule''s sources is; NULL: it has judged nothing yet.';
-COMMENT ON COLUMN raxx_detect.health.settled_lag IS 'How far behind now its verdicts are final: rows that come later than that are left to the sweep.';
+COMMENT ON COLUMN raxx_detect.health.settled_lag IS 'How far behind now its verdicts are final: rows that come later than that are left to the sweep. NULL: none is yet.';
 COMMENT ON COLUMN raxx_detect.health.blind_minutes IS 'The minutes of the last day in which the rule could not have seen at that time: raxx_detect.blind_minutes.';
 COMMENT ON COLUMN raxx_detect.health.errors IS 'How many different errors its runs ended in during the last day. An error that repeats itself counts once.';
 COMMENT ON COLUMN raxx_detect.health.sqlstate IS 'The SQLSTATE of the last error.';

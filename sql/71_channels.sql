@@ -130,7 +130,7 @@ CREATE FUNCTION raxx_detect.shown_entity(entity text, how text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE
         WHEN entity IS NULL OR how = 'full' THEN entity
-        WHEN how = 'hashed' THEN 'sha256:' || left(encode(sha256(convert_to(entity, 'UTF8')), 'hex'), 12)
+        WHEN how = 'hashed' THEN 'sha256:' || left(encode(sha256(convert_to(entity, getdatabaseencoding())), 'hex'), 12)
         WHEN entity ~ '^[^@[:space:]]+@[^@[:space:]]+$' THEN left(entity, 1) || '***@' || split_part(entity, '@', 2)
         WHEN entity ~ '^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]+)?$' THEN regexp_replace(entity, '\.[0-9]{1,3}(/[0-9]+)?$', '.x')
         WHEN entity ~ '^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(/[0-9]+)?$' THEN concat_ws(':', split_part(entity, ':', 1), split_part(entity, ':', 2), 'x')

@@ -219,6 +219,19 @@ COMMENT ON FUNCTION raxx_detect.weather(raxx_detect.channels, raxx_detect.channe
 
 -- ---- claiming ------------------------------------------------------------------------------------------------------
 
+CREATE FUNCTION raxx_detect.in_utf8(payload jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        PERFORM convert_to(payload::text, 'UTF8');
+    END IF;
+    RETURN payload;
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+    RETURN regexp_replace(payload::text, '[^\x01-\x7f]', '?', 'g')::jsonb;
+END $$;
+COMMENT ON FUNCTION raxx_detect.in_utf8(jsonb) IS
+'A payload such that it can be sent: in a database whose encoding holds what is no UTF-8 (SQL_ASCII, WIN1252), rows could otherwise keep a channel from ever being served. There, what is not ASCII becomes question marks.';
+
 CREATE FUNCTION raxx_detect.claim_from(channel raxx_detect.channels, worker text, lease interval, at_most int) RETURNS SETOF raxx_detect.claimed_delivery
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -253,7 +266,7 @@ BEGIN
         SET state = 'sending', lease = gen_random_uuid(), lease_until = clock_timestamp() + lease, worker = worker, attempts = d.attempts + 1
         FROM due WHERE d.delivery_id = due.delivery_id RETURNING d.*
     )
-    SELECT c.delivery_id, c.lease, c.finding_id, c.channel, channel.kind, channel.address, c.event, c.severity::text, c.push, c.payload,
+    SELECT c.delivery_id, c.lease, c.finding_id, c.channel, channel.kind, channel.address, c.event, c.severity::text, c.push, raxx_detect.in_utf8(c.payload),
            c.idempotency_key::text, t.provider, c.attempts, c.possible_repeat, c.deadline
     FROM claimed c
     LEFT JOIN LATERAL (SELECT b.provider FROM raxx_detect.deliveries b WHERE b.finding_id = c.finding_id AND b.channel = c.channel
@@ -366,8 +379,9 @@ CREATE FUNCTION raxx_detect.next_delivery_at(channels text[]) RETURNS timestampt
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT min(least(
         -- When a message is due, but not before its channel is; what waits for one before it is not due.
-        (SELECT greatest(min(greatest(d.next_attempt_at, CASE WHEN d.finding_id IS NOT NULL AND d.severity < 'critical' THEN s.storm_until END)),
-                         s.next_send_at, s.open_until, s.busy_until)
+        (SELECT CASE WHEN count(*) > 0 THEN
+                    greatest(min(greatest(d.next_attempt_at, CASE WHEN d.finding_id IS NOT NULL AND d.severity < 'critical' THEN s.storm_until END)),
+                             s.next_send_at, s.open_until, s.busy_until) END
          FROM raxx_detect.deliveries d
          WHERE d.channel = c.channel AND d.state = 'pending'
            AND NOT EXISTS (SELECT FROM raxx_detect.deliveries b WHERE b.finding_id = d.finding_id AND b.channel = d.channel

@@ -156,6 +156,17 @@ CREATE TRIGGER restore_shipped BEFORE INSERT ON raxx_detect.routes
 FOR EACH ROW WHEN (current_setting('check_function_bodies') = 'off') EXECUTE FUNCTION raxx_detect.restore_shipped('route');
 COMMENT ON TRIGGER restore_shipped ON raxx_detect.routes IS 'Lets a dump''s row of a shipped route in.';
 
+CREATE FUNCTION raxx_detect.restore_delivery() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.possible_repeat := true;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION raxx_detect.restore_delivery() IS 'Trigger: what waits in a dump may have been sent by the dumped database since.';
+CREATE TRIGGER restore_delivery BEFORE INSERT ON raxx_detect.deliveries
+FOR EACH ROW WHEN (NEW.state IN ('pending', 'sending') AND current_setting('check_function_bodies') = 'off') EXECUTE FUNCTION raxx_detect.restore_delivery();
+COMMENT ON TRIGGER restore_delivery ON raxx_detect.deliveries IS 'Marks what a dump says is to be sent as a possible repeat.';
+
 CREATE TRIGGER restore_sweep BEFORE INSERT ON raxx_detect.sweeps FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_sweep();
 COMMENT ON TRIGGER restore_sweep ON raxx_detect.sweeps IS 'Lets a dump''s row in.';
 
@@ -188,6 +199,7 @@ ALTER TABLE raxx_detect.rules ENABLE ALWAYS TRIGGER restore_rule;
 ALTER TABLE raxx_detect.sweeps ENABLE ALWAYS TRIGGER restore_sweep;
 ALTER TABLE raxx_detect.channels ENABLE ALWAYS TRIGGER restore_shipped;
 ALTER TABLE raxx_detect.routes ENABLE ALWAYS TRIGGER restore_shipped;
+ALTER TABLE raxx_detect.deliveries ENABLE ALWAYS TRIGGER restore_delivery;
 
 -- ---- what is shipped, and what is dumped --------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 -- The outbox: what is written when a finding comes, changes and goes; and what raxx-notify is given of it, in which order and how often.
 BEGIN;
-SELECT plan(89);
+SELECT plan(102);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -70,6 +70,25 @@ DELETE FROM raxx_detect.detection_findings;
 SELECT results_eq('SELECT what FROM pg_temp.told', $$VALUES ('fast fired delivered'), ('fast withdrawn pending')$$, 'who has heard of it hears that it is withdrawn');
 SELECT is((event, thread ->> 'ts'), ('withdrawn'::text, '1'::text), 'in the same thread') FROM raxx_detect.claim_deliveries('w', '{fast}');
 
+SELECT pg_temp.fresh();
+SELECT pg_temp.find('high', 'x');
+SELECT pg_temp.later();
+SELECT is(raxx_detect.mark_failed(c.delivery_id, c.lease, 'timed out', maybe_sent => true), 'pending', 'may have arrived') FROM raxx_detect.claim_deliveries('w', '{fast}') c;
+DELETE FROM raxx_detect.detection_findings;
+SELECT results_eq('SELECT what FROM pg_temp.told', $$VALUES ('fast fired pending'), ('fast withdrawn pending')$$, 'who may have heard of it hears that it is withdrawn, too');
+
+-- ---- who hears of a rise; pictures; nobody's news ---------------------------------------------------------------------------
+SELECT pg_temp.fresh();
+SELECT pg_temp.find('medium', 'x');
+SELECT pg_temp.later();
+UPDATE raxx_detect.detection_findings SET severity = 'critical', updated_at = now() - interval '1 day';
+SELECT is(count(*), 1::bigint, 'a change of another time, as in a dump, is not told') FROM raxx_detect.deliveries;
+UPDATE raxx_detect.detection_findings SET severity = 'medium', updated_at = now() - interval '1 day';
+SELECT pg_temp.change(finding_id, $$severity = 'high'$$) FROM raxx_detect.detection_findings;
+SELECT results_eq($$SELECT channel, event, state, severity::text, payload ->> 'severity', payload ? 'series' FROM raxx_detect.deliveries ORDER BY delivery_id$$,
+    $$VALUES ('ops-mail', 'fired', 'held', 'high', 'high', true), ('fast', 'escalated', 'pending', 'high', 'high', false)$$, 'also the digest knows of a rise; pictures are for mail');
+SELECT pg_temp.fresh();
+
 -- ---- restored dumps, self-tests ------------------------------------------------------------------------------------------
 SELECT pg_temp.fresh();
 INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode, observed, unit, fired_by, sample_size, summary, evidence, condition, occurrences,
@@ -77,6 +96,12 @@ INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, s
 SELECT is(count(*), 0::bigint, 'a finding from a dump is not told again') FROM raxx_detect.deliveries;
 SELECT ok(bool_and(ok), 'the self-test passes') FROM raxx_detect.self_test('signup_waitlist_velocity_per_origin');
 SELECT is(count(*), 0::bigint, 'and tells nobody') FROM raxx_detect.deliveries;
+
+SELECT pg_temp.fresh();
+SET LOCAL check_function_bodies = off;  -- as in a dump
+INSERT INTO raxx_detect.deliveries (channel, event, mode, severity, payload, state) SELECT 'fast', 'digest', 'event', 'medium', '{}', s FROM unnest('{pending,delivered,held}'::text[]) s;
+SELECT results_eq('SELECT state FROM raxx_detect.deliveries WHERE possible_repeat', $$VALUES ('pending')$$, 'what waits in a dump may have been sent since');
+RESET check_function_bodies;
 
 -- ---- history -------------------------------------------------------------------------------------------------------------
 SELECT pg_temp.fresh();
@@ -87,6 +112,12 @@ CREATE FUNCTION pg_temp.find_old(severity raxx_detect.severity) RETURNS void LAN
 SELECT pg_temp.find_old('high'), pg_temp.find_old('critical');
 SELECT results_eq('SELECT what FROM pg_temp.told', $$VALUES ('ops-mail fired held'), ('fast fired pending'), ('slow fired pending')$$,
     'what was over for long when it was found waits for the digest, unless it is critical');
+
+SELECT pg_temp.fresh();
+SELECT pg_temp.find_old('medium');
+SELECT pg_temp.later();
+SELECT pg_temp.change(finding_id, $$severity = 'high'$$) FROM raxx_detect.detection_findings;
+SELECT results_eq('SELECT what FROM pg_temp.told', $$VALUES ('ops-mail fired held'), ('fast escalated pending')$$, 'what rises is told, however old');
 
 -- ---- the order within a finding, and severity first -----------------------------------------------------------------------
 SELECT pg_temp.fresh();
@@ -180,25 +211,44 @@ SELECT is(count(*), 5::bigint, 'then all are') FROM raxx_detect.claim_deliveries
 SELECT ok(min(d) >= '0.2 seconds' AND max(d) <= '601 seconds', 'delays are within their limits') FROM (SELECT raxx_detect.retry_delay('high', i) AS d FROM generate_series(1, 200) i) x;
 SELECT ok(max(d) <= '61 seconds', 'of critical messages, too') FROM (SELECT raxx_detect.retry_delay('critical', i) AS d FROM generate_series(1, 200) i) x;
 
+SELECT pg_temp.fresh();
+INSERT INTO raxx_detect.channel_states (channel, next_send_at) VALUES ('slow', now() - interval '1 minute');
+SELECT is(raxx_detect.next_delivery_at('{slow,fast}'), NULL, 'where nothing waits nothing is due');
+SELECT pg_temp.find('critical', 'x');
+UPDATE raxx_detect.deliveries SET deadline = now() + interval '1 hour';
+SELECT is(raxx_detect.next_delivery_at('{slow}'), now() - interval '1 minute', 'what waits is due when its channel is');
+UPDATE raxx_detect.deliveries SET next_attempt_at = now() + interval '1 minute';
+SELECT is(raxx_detect.next_delivery_at('{slow}'), now() + interval '1 minute', 'but not before its own time');
+
 -- ---- storms ------------------------------------------------------------------------------------------------------------------
 SELECT pg_temp.fresh();
 SELECT pg_temp.find('high', i::text) FROM generate_series(1, 150) i;
 SELECT pg_temp.find('critical', i::text, 'data_audit_log_gap_window') FROM generate_series(1, 3) i;
+INSERT INTO raxx_detect.deliveries (channel, event, mode, severity, payload) VALUES ('fast', 'digest', 'event', 'medium', '{}');
 SELECT pg_temp.later();
 SELECT pg_temp.change(finding_id, $$condition = 'cleared'$$) FROM raxx_detect.detection_findings WHERE entity IN ('7', '8') AND severity = 'high';
 TRUNCATE taken;
 INSERT INTO taken SELECT * FROM raxx_detect.claim_deliveries('w', '{fast}');
-SELECT results_eq('SELECT event, count(*) FROM taken GROUP BY 1 ORDER BY 1', $$VALUES ('fired', 3::bigint), ('storm', 1)$$, 'a storm is one message; critical ones stay what they are');
+SELECT results_eq('SELECT event, count(*) FROM taken GROUP BY 1 ORDER BY 1', $$VALUES ('digest', 1::bigint), ('fired', 3), ('storm', 1)$$,
+    'a storm is one message; critical ones stay what they are, and so do digests');
 SELECT is(payload - '{psql,finding_ids,first_at,last_at,entities}'::text[], jsonb_build_object('version', 1, 'event', 'storm', 'severity', 'high', 'total', 152, 'link', NULL, 'counts', jsonb_build_array(
     jsonb_build_object('severity', 'high', 'rule_id', 'signup_waitlist_velocity_per_origin', 'title', 'Many waitlist sign-ups from one Origin in a short window', 'event', 'fired', 'count', 150),
     jsonb_build_object('severity', 'high', 'rule_id', 'signup_waitlist_velocity_per_origin', 'title', 'Many waitlist sign-ups from one Origin in a short window', 'event', 'cleared', 'count', 2))),
     'with exact counts') FROM taken WHERE event = 'storm';
 SELECT pg_temp.find('high', 'later');
 SELECT is_empty($$SELECT * FROM raxx_detect.claim_deliveries('w', '{fast}')$$, 'while it lasts, what comes is collected');
+SELECT pg_temp.change(finding_id, $$severity = 'critical'$$) FROM raxx_detect.detection_findings WHERE entity = '9' AND severity = 'high';
+SELECT is_empty($$SELECT * FROM raxx_detect.claim_deliveries('w', '{fast}')$$, 'and what it tells of is not overtaken by what has become of it since');
 SELECT ok(bool_and(raxx_detect.mark_delivered(delivery_id, lease)), 'delivered') FROM taken;
 SELECT is(count(*), 152::bigint, 'and with it all that it told') FROM raxx_detect.deliveries WHERE state = 'delivered' AND bundle IS NOT NULL;
 UPDATE raxx_detect.channel_states SET storm_until = clock_timestamp();
-SELECT results_eq($$SELECT event, payload ->> 'entity' FROM raxx_detect.claim_deliveries('w', '{fast}')$$, $$VALUES ('fired', 'later')$$, 'then single messages are single again');
+SELECT results_eq($$SELECT event, payload ->> 'entity' FROM raxx_detect.claim_deliveries('w', '{fast}')$$, $$VALUES ('escalated', '9'), ('fired', 'later')$$, 'then single messages are single again');
+SELECT pg_temp.fresh();
+SELECT pg_temp.find('critical', i::text) FROM generate_series(1, 20) i;
+SELECT is(count(*), 20::bigint, 'as many critical ones as the limit are told one by one') FROM raxx_detect.claim_deliveries('w', '{fast}') WHERE event = 'fired';
+UPDATE raxx_detect.deliveries SET state = 'pending', lease = NULL;
+SELECT pg_temp.find('critical', '21');
+SELECT results_eq($$SELECT event, payload ->> 'total' FROM raxx_detect.claim_deliveries('w', '{fast}')$$, $$VALUES ('storm', '21')$$, 'with one more they are a storm');
 SELECT pg_temp.fresh();
 SELECT pg_temp.find('high', i::text) FROM generate_series(1, 30) i;
 SELECT is(raxx_detect.mark_failed(delivery_id, lease, 'gone', permanent => true), 'dead', 'a storm that dies') FROM raxx_detect.claim_deliveries('w', '{fast}');
@@ -262,7 +312,13 @@ UPDATE raxx_detect.routes SET channel = 'post' WHERE channel IN ('masked', 'fast
 UPDATE raxx_detect.notification_settings SET digest_channels = '{post,masked}';
 SELECT throws_ok($$DELETE FROM raxx_detect.channels WHERE channel = 'masked'$$, '2BP01', 'channel masked gets the digest', 'who gets the digest cannot be deleted');
 UPDATE raxx_detect.notification_settings SET digest_channels = '{post}';
+SELECT pg_temp.find('low', 'low@example.com');
+UPDATE raxx_detect.deliveries SET channel = 'faster', state = 'delivered' WHERE severity = 'low';
 DELETE FROM raxx_detect.channels WHERE channel IN ('faster', 'masked');
+SELECT pg_temp.change(finding_id, $$condition = 'cleared'$$) FROM raxx_detect.detection_findings WHERE severity = 'low';
+SELECT is((channel, payload ->> 'entity'), ('faster'::text, raxx_detect.shown_entity('low@example.com', 'hashed')), 'what goes to a channel that is gone names nobody')
+FROM raxx_detect.deliveries WHERE event = 'cleared';
+DELETE FROM raxx_detect.deliveries WHERE severity = 'low';
 SELECT is_empty($$SELECT * FROM raxx_detect.claim_deliveries('w', '{}')$$, 'whoever comes by');
 SELECT results_eq($$SELECT what, count(*) FROM pg_temp.told WHERE what !~ 'held' GROUP BY 1 ORDER BY 1$$,
     $$VALUES ('faster fired dead', 1::bigint), ('masked fired dead', 2), ('post dead_letter pending', 2)$$, 'finds that what waited for deleted channels, also for their digest, is dead, and has it announced');

@@ -1,7 +1,7 @@
 -- Who is told of a finding, and how: catalog by severity, hours in New York on both sides of both changes of the clock, posture, sample, mark;
 -- and routes that somebody adds or changes.
 BEGIN;
-SELECT plan(69);
+SELECT plan(71);
 SET LOCAL timezone = 'Asia/Tokyo';  -- no route goes by the session's clock
 
 CREATE FUNCTION pg_temp.route(rule_id text, severity raxx_detect.severity, at text, sample_size bigint DEFAULT 2) RETURNS text LANGUAGE sql AS
@@ -60,6 +60,7 @@ SELECT is(pg_temp.route(rule_id, 'high', '2026-11-27 16:00+00', sample_size), ex
 SELECT is(pg_temp.route('data_audit_log_hash_chain_break', 'critical', '2026-11-29 03:00+00', 1), 'raxx-ops-alert-sev1 event push', 'CRITICAL is never held back');
 SELECT is(pg_temp.route('auth_rbac_denied_burst', 'medium', '2026-11-29 03:00+00'), 'ops-mail digest', 'MEDIUM is as it was');
 SELECT matches((SELECT because FROM raxx_detect.route_preview('signup_waitlist_velocity_per_origin', 'high', '2026-11-27 16:00+00')), 'before launch', 'and says why');
+SELECT is(pg_temp.route('data_audit_log_hash_chain_break', 'high', '2026-11-27 16:00+00', 1), 'raxx-ops-alert-sev2-5 event', 'of a break there is always one');
 SELECT is(raxx_detect.set_posture('launched'), 'launched', 'launched');
 SELECT throws_ok($$SELECT raxx_detect.set_posture('live')$$, '22023', 'unknown posture ''live''', 'another word is refused');
 SELECT throws_ok($$SELECT raxx_detect.set_posture(NULL)$$, '22023', 'unknown posture NULL', 'and none');
@@ -70,6 +71,9 @@ INSERT INTO raxx_detect.routes (route, severity, channel, mode, push) VALUES ('p
 SELECT is(pg_temp.route('data_audit_log_hash_chain_break', 'critical', '2026-11-29 03:00+00'), 'pager event push, raxx-ops-alert-sev1 event push', 'a channel more');
 SELECT is((SELECT shown_entity FROM raxx_detect.route_preview('data_audit_log_hash_chain_break', 'critical', now(), 1, 'anna@example.com') WHERE channel = 'pager'),
     'sha256:' || left(encode(sha256('anna@example.com'), 'hex'), 12), 'which names entities in its own way');
+INSERT INTO raxx_detect.routes (route, severity, channel, mode, push) VALUES ('a', 'critical', 'pager', 'digest', false), ('b', 'critical', 'pager', 'event', false), ('c', 'critical', 'pager', 'log', false);
+SELECT is(pg_temp.route('data_audit_log_gap_window', 'critical', '2026-11-29 03:00+00'), 'pager event push, raxx-ops-alert-sev1 event push', 'of several ways to a channel the one that is heard');
+DELETE FROM raxx_detect.routes WHERE route IN ('a', 'b', 'c');
 INSERT INTO raxx_detect.routes (route, rule_id, channel, mode) VALUES ('chains', 'data_audit_log_hash_chain_break', 'pager', 'digest');
 SELECT is(pg_temp.route('data_audit_log_hash_chain_break', 'critical', '2026-11-29 03:00+00'), 'pager digest', 'a route for a rule takes the place of the others');
 SELECT is(pg_temp.route('data_audit_log_gap_window', 'critical', '2026-11-29 03:00+00'), 'pager event push, raxx-ops-alert-sev1 event push', 'for that rule');

@@ -96,6 +96,8 @@ $session->query('CREATE TEMPORARY TABLE fleeting (event_time timestamptz, app te
 
 # Neither what is gone nor what is temporary is dumped; all else must come back.
 my $original = join("\n", grep { !/^raxx_detect\.source_bindings\|.*"(passkey_begin_events|dyno_restarts)"/ } split /\n/, image('original'));
+# What waits may have been sent by the original since.
+$original =~ s/^(raxx_detect\.deliveries\|.*"state": "pending".*"possible_repeat": )false/$1true/mg;
 my %rows;
 $rows{ (split /\|/, $_)[0] }++ foreach split /\n/, $original;
 cmp_ok($rows{"raxx_detect.$_"} // 0, '>', 0, "there is something in $_") foreach qw(baseline_days baseline_starts baselines coverage
@@ -194,7 +196,7 @@ foreach my $what (@going_on)
 		"$what: another run up to the same time finds nothing");
 	same_lines(findings($db), $before, "$what: nothing twice");
 }
-$node->safe_psql('original', q{SELECT count(*) FROM raxx_detect.run_all('2024-03-08 20:00')});
+$node->safe_psql('original', q{UPDATE raxx_detect.deliveries SET possible_repeat = true WHERE state = 'pending'; SELECT count(*) FROM raxx_detect.run_all('2024-03-08 20:00')});
 my $later = psql_file('original', 'later.sql');
 like($later, qr/^auth_rbac_denied_burst\|live\|ok\|5\|/m, 'in the original there is more to find');
 like($later, qr/^own_doors\|live\|ok\|1\|/m, 'by a rule of one\'s own, too');
