@@ -25,8 +25,10 @@ import re
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
+import traceback
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -92,6 +94,8 @@ class Slack:
         if not isinstance(blocks, list) or len(blocks) > 50:
             return "invalid_blocks"
         for block in blocks:
+            if not isinstance(block, dict):
+                return "invalid_blocks"
             content = block.get("text", {})
             length = len(content.get("text", "")) if isinstance(content, dict) else 0
             if not block.get("type") or length > (150 if block["type"] == "header" else 3000):
@@ -304,8 +308,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    # Connections that were reset on purpose are no news; a mistake of this program is.
     def handle_error(self, request, client_address):
-        pass  # connections that were reset on purpose
+        if not isinstance(sys.exc_info()[1], OSError):
+            traceback.print_exc()
 
 
 def main():

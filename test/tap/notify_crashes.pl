@@ -16,7 +16,7 @@ use Test::More;
 plan skip_all => 'raxx-notify is not built' if !defined program();
 
 my $findings = $ENV{FINDINGS} // 200;
-my $patience = 60 + $findings / 2;
+my $patience = 60 + $findings / 4;
 my @points = qw(after_claim before_send after_send before_mark after_mark);
 my $folder = abs_path(PostgreSQL::Test::Utils::tempdir());
 make_certificates($folder);
@@ -26,8 +26,8 @@ my $slack = start_counterpart('slack_server.py', '--token', SLACK_TOKEN);
 $slack->{scheme} = 'http';
 my $mail = start_counterpart('mail_server.py', '--cert', "$folder/good.pem", '--key', "$folder/good.key", '--user', 'raxx', '--password', MAIL_PASSWORD);
 # The shortest lease that the program takes; whoever dies with one keeps back what is about the same finding for so long.
-my $settings = settings_for($node, $db, $folder, $slack, $mail, poll => '"300ms"', lease => '"2s"');
-write_settings($settings, slurp_file($settings) =~ s/^lease = "20s"\n//mr =~ s/^timeout = "2s"/timeout = "500ms"/mr =~ s/^statement_timeout = "10s"/statement_timeout = "1s"/mr);
+my $settings = settings_for($node, $db, $folder, $slack, $mail, poll => '"300ms"', lease => '2s', timeout => '500ms');
+write_settings($settings, slurp_file($settings) =~ s/^statement_timeout = "10s"/statement_timeout = "1s"/mr);
 $node->safe_psql($db, "UPDATE raxx_detect.channels SET storm_at = NULL; UPDATE raxx_detect.notification_settings SET deadlines = '{1 h,1 h,1 h,1 h}'");
 $node->safe_psql($db, <<"END");
 INSERT INTO raxx_detect.detection_findings (rule_id, det_id, category, source, severity, entity, episode, observed, threshold, unit, fired_by, sample_size, summary, evidence,
@@ -42,11 +42,13 @@ is($expected, $findings * 3, 'of each finding two messages on one channel or, of
 
 # ---- the notifier is killed ---------------------------------------------------------------------------------------------------------------
 
-my ($logs, %killed, $next) = ('', (), 0);
+my ($logs, $next, %killed) = ('', 0);
 my $next_instance = sub {
 	# Now here, now there, and after a few deliveries more each time.
 	my $point = $points[ $next++ % @points ];
-	return { %{ start_instance($settings, RAXX_NOTIFY_STOP_AT => "$point:" . (2 + int($next / @points) % 7)) }, point => $point };
+	my $instance = start_instance($settings, RAXX_NOTIFY_STOP_AT => "$point:" . (2 + int($next / @points) % 7));
+	$instance->{point} = $point;
+	return $instance;
 };
 my $undelivered = sub { $node->safe_psql($db, "SELECT count(*) FROM raxx_detect.deliveries WHERE state <> 'delivered'") };
 my @instances = map { $next_instance->() } 1 .. 3;
@@ -55,7 +57,9 @@ my $restart = sub {
 	{
 		next if is_running($instance);
 		my $point = $instance->{point};
-		is(end_instance($instance), 'signal 9', "killed at $point") if !$killed{$point}++;
+		my $status = end_instance($instance);
+		die "$point: ended with $status\n" . log_of($instance) if $status ne 'signal 9';
+		$killed{$point}++;
 		$logs .= log_of($instance);
 		$instance = $next_instance->();
 	}

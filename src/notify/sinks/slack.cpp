@@ -34,7 +34,9 @@ void push_to_everybody(json* message) {
         first["text"]["text"] = std::string(kEverybody) + " " + first["text"].value("text", "");
         return;
     }
-    blocks->insert(blocks->begin(), {{"type", "section"}, {"text", {{"type", "mrkdwn"}, {"text", kEverybody}}}});
+    // As one element: insert takes a list in braces for several.
+    const json section = {{"type", "section"}, {"text", {{"type", "mrkdwn"}, {"text", kEverybody}}}};
+    blocks->insert(blocks->begin(), section);
     if (blocks->size() > kMostBlocks) blocks->erase(blocks->size() - 1);
 }
 
