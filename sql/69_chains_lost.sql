@@ -80,6 +80,7 @@ RETURNS SETOF record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $
 #variable_conflict use_variable
 DECLARE
     lost record;
+    external text[];
 BEGIN
     -- A table without an attached chain is the likelier one.
     SELECT b.source INTO source FROM raxx_detect.source_bindings b WHERE b.source = ANY (rule.sources)
@@ -87,7 +88,9 @@ BEGIN
     IF source IS NULL OR NOT has_function_privilege('raxx_detect.kept_checkpoints()', 'EXECUTE') OR NOT has_function_privilege('raxx_detect.checkpoint_verdict(text)', 'EXECUTE') THEN
         RETURN;
     END IF;
-    FOR lost IN SELECT l.* FROM raxx_detect.lost_chains(raxx_detect.external_checkpoints()) l
+    -- First outside and then in the database: a chain is there before its checkpoints are.
+    external := raxx_detect.external_checkpoints();
+    FOR lost IN SELECT l.* FROM raxx_detect.lost_chains(external) l
                 -- That a table's chain is missing may have been told already without a word from outside.
                 WHERE NOT EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.detected_at >= l.made_at
                                   AND f.evidence @> '{"kind": "chain missing", "chain": null}') LOOP

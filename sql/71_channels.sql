@@ -12,7 +12,7 @@ CREATE TABLE raxx_detect.notification_settings (
     digest_at time NOT NULL DEFAULT '08:00',
     digest_channels text[] NOT NULL DEFAULT '{ops-mail}',
     history_after interval NOT NULL DEFAULT '1 day',
-    deadlines interval[] NOT NULL DEFAULT '{3 days,12 hours,30 minutes,10 minutes}' CHECK (array_length(deadlines, 1) = 4),
+    deadlines interval[] NOT NULL DEFAULT '{3 days,12 hours,30 minutes,10 minutes}' CHECK (array_ndims(deadlines) = 1 AND array_lower(deadlines, 1) = 1 AND cardinality(deadlines) = 4),
     storm_every interval NOT NULL DEFAULT '1 minute',
     console_link text CHECK (console_link ~ '^https?://[^[:space:]<>"]+$'),
     changed_at timestamptz
@@ -41,8 +41,14 @@ BEGIN
         wrong := 'working hours end before they begin';
     ELSIF NOT NEW.workdays <@ '{1,2,3,4,5,6,7}' THEN
         wrong := 'a workday is not from 1 (Monday) to 7 (Sunday)';
-    ELSIF EXISTS (SELECT FROM unnest(NEW.deadlines || NEW.history_after || NEW.storm_every) i WHERE i IS NULL OR i <= '0' OR i > '100 days') THEN
+    ELSIF EXISTS (SELECT FROM (SELECT unnest(NEW.deadlines) UNION ALL VALUES (NEW.history_after), (NEW.storm_every)) t(i) WHERE i IS NULL OR i <= '0' OR i > '100 days') THEN
         wrong := 'an interval is not positive, or longer than 100 days';
+    ELSIF cardinality(NEW.digest_channels) = 0 THEN
+        wrong := 'what no route fits has to go somewhere: nobody gets the digest';
+    ELSIF TG_OP = 'UPDATE' AND NEW.digest_channels <> OLD.digest_channels
+          AND EXISTS (SELECT FROM unnest(NEW.digest_channels) d(channel) WHERE NOT EXISTS (SELECT FROM raxx_detect.channels c WHERE c.channel = d.channel)) THEN
+        -- A dump's row may come before its channels.
+        wrong := 'a channel that is to get the digest does not exist';
     END IF;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = wrong,

@@ -77,7 +77,7 @@ BEGIN
     frame.buckets := before + greatest(0, least(most - before,
         ceil(extract(epoch FROM CASE WHEN upper_inf(finding.episode) THEN ends ELSE least(ends + 6 * frame.bucket, now()) END - onset)
              / extract(epoch FROM frame.bucket))));
-    frame.mark_from := onset - lag;
+    frame.mark_from := onset - CASE WHEN lag = '0' THEN window_length ELSE lag END;
     frame.mark_to := CASE WHEN upper(finding.episode) < timestamptz '9999-01-01 00:00:00+00' THEN upper(finding.episode) - lag END;
     RETURN frame;
 END $$;

@@ -129,10 +129,16 @@ BEGIN
             payload := payload || jsonb_build_object('series', raxx_detect.series_or_null(finding));
         END IF;
     END IF;
+    -- What is told by itself now waits for no digest.
+    IF mode <> 'digest' THEN
+        UPDATE raxx_detect.deliveries d SET state = 'cancelled', ended_at = clock_timestamp()
+        WHERE d.finding_id = finding.finding_id AND d.channel = channel AND d.state = 'held';
+    END IF;
     -- What nobody can have heard of is told once, as it is by then: what waits for the digest, and what this transaction has written.
     UPDATE raxx_detect.deliveries d
     SET payload = d.payload || payload || jsonb_build_object('event', d.event, 'was_severity', d.payload -> 'was_severity', 'because', d.payload -> 'because'),
-        severity = finding.severity
+        severity = finding.severity, push = d.push OR push,
+        deadline = CASE WHEN d.state = 'pending' THEN least(d.deadline, raxx_detect.deadline_of(finding.severity)) END
     WHERE d.finding_id = finding.finding_id AND d.channel = channel AND d.mode = mode
       AND (d.state = 'held' OR d.state = 'pending' AND d.attempts = 0 AND d.created_at = now());
     IF FOUND THEN
@@ -218,3 +224,30 @@ COMMENT ON TRIGGER announce_change ON raxx_detect.detection_findings IS 'Tells p
 CREATE TRIGGER announce_withdrawal AFTER DELETE ON raxx_detect.detection_findings FOR EACH ROW
 WHEN (OLD.rule_id NOT LIKE '% (self-test)') EXECUTE FUNCTION raxx_detect.announce();
 COMMENT ON TRIGGER announce_withdrawal ON raxx_detect.detection_findings IS 'Tells people that a finding is withdrawn, or has become part of another.';
+
+-- ---- channels that go ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION raxx_detect.follow_channel() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        UPDATE raxx_detect.deliveries d SET channel = NEW.channel WHERE d.channel = OLD.channel;
+        UPDATE raxx_detect.notification_settings s SET digest_channels = array_replace(s.digest_channels, OLD.channel, NEW.channel)
+        WHERE OLD.channel = ANY (s.digest_channels);
+        RETURN NULL;
+    ELSIF EXISTS (SELECT FROM raxx_detect.notification_settings s WHERE OLD.channel = ANY (s.digest_channels)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist', MESSAGE = format('channel %s gets the digest', OLD.channel),
+            DETAIL = 'What no route fits goes there, too.', HINT = 'Take it out of raxx_detect.notification_settings.digest_channels first.';
+    END IF;
+    -- What waits there is dead, and announced elsewhere by whoever looks next.
+    UPDATE raxx_detect.deliveries d SET state = 'pending', deadline = '-infinity', last_error = 'the channel was deleted'
+    WHERE d.channel = OLD.channel AND d.state IN ('held', 'pending');
+    PERFORM pg_notify('raxx_detect_deliveries', '');
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.follow_channel() IS
+'Trigger: what waits for a channel follows its new name, and so does the digest; of a channel that is deleted it is dead, and announced on another. Errors: 2BP01 it gets the digest.';
+CREATE TRIGGER follow_channel AFTER UPDATE OF channel ON raxx_detect.channels FOR EACH ROW WHEN (OLD.channel <> NEW.channel) EXECUTE FUNCTION raxx_detect.follow_channel();
+COMMENT ON TRIGGER follow_channel ON raxx_detect.channels IS 'Lets what waits for a channel follow its new name.';
+CREATE TRIGGER follow_deleted_channel AFTER DELETE ON raxx_detect.channels FOR EACH ROW EXECUTE FUNCTION raxx_detect.follow_channel();
+COMMENT ON TRIGGER follow_deleted_channel ON raxx_detect.channels IS 'Lets what waits for a deleted channel be announced on another.';

@@ -53,6 +53,24 @@ $$;
 COMMENT ON FUNCTION raxx_detect.next_fallback(raxx_detect.deliveries) IS
 'Who is to be told that a message could not be delivered: its channel''s fallback, else who gets the digest, else any other channel; never one that has failed for the same message. NULL: all have.';
 
+CREATE FUNCTION raxx_detect.letter_for(letter jsonb, from_channel text, to_channel text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    how text := (SELECT c.entities FROM raxx_detect.channels c WHERE c.channel = to_channel);
+    strictness text[] := '{full,masked,hashed}';
+    entity text := letter ->> 'entity';
+    shown text := raxx_detect.shown_entity(entity, how);
+BEGIN
+    IF array_position(strictness, how) <= array_position(strictness, coalesce((SELECT c.entities FROM raxx_detect.channels c WHERE c.channel = from_channel), 'full')) THEN
+        RETURN letter;
+    END IF;
+    RETURN letter - '{entities,findings,told,open}'::text[]
+           || CASE WHEN entity <> '' THEN jsonb_build_object('entity', shown, 'summary',
+                  replace(replace(letter ->> 'summary', entity, shown), raxx_detect.printable(entity), shown)) ELSE '{}' END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.letter_for(jsonb, text, text) IS
+'What another channel is told of a message that could not be delivered: where that names entities more strictly (channels.entities), in its way, and without the lists of a digest or a storm, which name them as the first did.';
+
 CREATE FUNCTION raxx_detect.announce_dead(dead_ids bigint[], reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -71,7 +89,7 @@ BEGIN
             USING DETAIL = coalesce(worst.last_error, 'Its deadline is over.'), HINT = 'See raxx_detect.channel_health.';
         RETURN;
     END IF;
-    letter := CASE worst.event WHEN 'dead_letter' THEN worst.payload -> 'letter' ELSE worst.payload - 'series' END;
+    letter := raxx_detect.letter_for(CASE worst.event WHEN 'dead_letter' THEN worst.payload -> 'letter' ELSE worst.payload - 'series' END, worst.channel, fallback);
     -- What nobody has been told yet grows.
     UPDATE raxx_detect.deliveries d
     SET payload = d.payload || jsonb_build_object('count', (d.payload ->> 'count')::bigint + cardinality(dead_ids))
@@ -267,7 +285,7 @@ BEGIN
     WHERE n.seen_at NOT BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() OR n.channels <> EXCLUDED.channels;
     INSERT INTO raxx_detect.channel_states (channel)
     SELECT c.channel FROM raxx_detect.channels c WHERE c.channel = ANY (channels) AND NOT EXISTS (SELECT FROM raxx_detect.channel_states s WHERE s.channel = c.channel)
-    ON CONFLICT DO NOTHING;
+    ORDER BY c.channel ON CONFLICT DO NOTHING;
     PERFORM raxx_detect.expire_deliveries();
     FOR channel IN SELECT c.* FROM raxx_detect.channels c WHERE c.channel = ANY (channels)
                    AND EXISTS (SELECT FROM raxx_detect.deliveries d WHERE d.channel = c.channel AND d.state = 'pending') ORDER BY c.channel LOOP

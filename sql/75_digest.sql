@@ -10,14 +10,16 @@ CREATE TABLE raxx_detect.digests (
 COMMENT ON TABLE raxx_detect.digests IS 'The digests that were made: a day, by the clock of raxx_detect.notification_settings, has one.';
 COMMENT ON COLUMN raxx_detect.digests.told_from IS 'It tells of what happened from there to told_to: since the digest before it, however long ago, or of the last day.';
 
-CREATE FUNCTION raxx_detect.digest_findings(channel text, OUT total bigint, OUT findings jsonb)
+CREATE FUNCTION raxx_detect.digest_findings(digest bigint, OUT total bigint, OUT findings jsonb, OUT severity_counts jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (SELECT count(*) FROM raxx_detect.deliveries d WHERE d.channel = digest_findings.channel AND d.state = 'held'),
+    WITH members AS (SELECT d.* FROM raxx_detect.deliveries d WHERE d.bundle = digest_findings.digest)
+    SELECT (SELECT count(*) FROM members),
            (SELECT coalesce(jsonb_agg(f.payload ORDER BY f.severity DESC, f.finding_id), '[]')
-            FROM (SELECT d.* FROM raxx_detect.deliveries d WHERE d.channel = digest_findings.channel AND d.state = 'held'
-                  ORDER BY d.severity DESC, d.finding_id LIMIT 50) f)
+            FROM (SELECT m.* FROM members m ORDER BY m.severity DESC, m.finding_id LIMIT 50) f),
+           (SELECT jsonb_object_agg(e.severity, (SELECT count(*) FROM members m WHERE m.severity = e.severity))
+            FROM unnest(enum_range(NULL::raxx_detect.severity)) e(severity))
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_findings(text) IS 'The findings that wait for the digest of a channel: how many, and the 50 worst of them as they were frozen.';
+COMMENT ON FUNCTION raxx_detect.digest_findings(bigint) IS 'The findings that are bundled in a digest: how many, the 50 worst of them as they were frozen, and how many of each severity.';
 
 CREATE FUNCTION raxx_detect.digest_told(entities text, from_time timestamptz, to_time timestamptz, OUT total bigint, OUT told jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -37,15 +39,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_told(text, timestamptz, timestamptz) IS 'The findings of which there were messages of their own in (from_time, to_time]: how many, and the 50 worst.';
 
-CREATE FUNCTION raxx_detect.digest_open(entities text, OUT total bigint, OUT open jsonb)
+CREATE FUNCTION raxx_detect.digest_open(entities text, before timestamptz, OUT total bigint, OUT open jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed'),
+    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed' AND f.detected_at <= before),
            (SELECT coalesce(jsonb_agg(jsonb_build_object('finding_id', f.finding_id, 'severity', f.severity, 'rule_id', f.rule_id, 'entity', raxx_detect.shown_entity(f.entity, entities),
                        'summary', CASE WHEN entities = 'full' THEN f.summary END, 'since', raxx_detect.in_utc(lower(f.episode)), 'condition', f.condition, 'triage', f.triage)
                        ORDER BY f.severity DESC, f.finding_id), '[]')
-            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
+            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' AND x.detected_at <= before ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_open(text) IS 'The findings that nobody has closed: how many, and the 50 worst and newest.';
+COMMENT ON FUNCTION raxx_detect.digest_open(text, timestamptz) IS 'The findings from then or before that nobody has closed: how many, and the 50 worst and newest.';
 
 CREATE FUNCTION raxx_detect.digest_rules() RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -74,13 +76,16 @@ COMMENT ON FUNCTION raxx_detect.digest_blind(timestamptz, timestamptz) IS 'For h
 
 CREATE FUNCTION raxx_detect.digest_chains() RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(jsonb_agg(jsonb_build_object('relation', c.relation::text, 'seq', h.seq, 'intact_to', h.verified_seq, 'verified_at', raxx_detect.in_utc(h.verified_at),
+    SELECT coalesce(jsonb_agg(jsonb_build_object('relation', c.relation::text, 'seq', h.seq,
+                              'intact_to', least(h.verified_seq, (SELECT min((f.evidence ->> 'seq_from')::bigint) - 1 FROM raxx_detect.detection_findings f
+                                  WHERE f.rule_id IN (SELECT r.rule_id FROM raxx_detect.rules r WHERE r.method = 'chain') AND f.triage <> 'closed'
+                                    AND f.evidence @> jsonb_build_object('chain', c.chain_id))), 'verified_at', raxx_detect.in_utc(h.verified_at),
                               'line', k.line) ORDER BY c.relation::text), '[]')
     FROM raxx_detect.chains c JOIN raxx_detect.chain_heads h ON h.chain_id = c.chain_id
     LEFT JOIN LATERAL (SELECT p.line FROM raxx_detect.chain_checkpoints p WHERE p.chain_id = c.chain_id ORDER BY p.number DESC LIMIT 1) k ON true
     WHERE c.detached_at IS NULL
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_chains() IS 'The heads of the hash chains: how far each goes, how far it has been verified, and its newest signed checkpoint.';
+COMMENT ON FUNCTION raxx_detect.digest_chains() IS 'The heads of the hash chains: how far each goes, up to where it is intact (verified, and before every break that nobody has closed), and its newest signed checkpoint.';
 
 CREATE FUNCTION raxx_detect.digest_service(from_time timestamptz, to_time timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -96,7 +101,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'health', (SELECT coalesce(jsonb_agg(jsonb_build_object('rule_id', h.rule_id, 'detail', left(h.reason, 500))), '[]') FROM raxx_detect.health h WHERE NOT h.healthy),
         'notes', (SELECT coalesce(jsonb_agg(n.note), '[]') FROM (
             SELECT format('no instance of raxx-notify serves %s: messages wait for it since %s (%s)', c.channel, raxx_detect.in_utc(c.oldest_pending), c.pending) AS note
-            FROM raxx_detect.channel_health c WHERE c.pending > 0 AND coalesce(c.served_at < now() - interval '10 minutes', true)
+            FROM raxx_detect.channel_health c WHERE c.oldest_pending < now() - interval '1 minute' AND coalesce(c.served_at < now() - interval '10 minutes', true)
             UNION ALL
             SELECT format('the circuit breaker of %s is open: %s', c.channel, c.last_error) FROM raxx_detect.channel_health c WHERE c.breaker <> 'closed'
             UNION ALL
@@ -104,19 +109,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_service(timestamptz, timestamptz) IS 'How detection and delivery themselves fare.';
 
-CREATE FUNCTION raxx_detect.digest_payload(channel raxx_detect.channels, day date, from_time timestamptz, to_time timestamptz) RETURNS jsonb
+CREATE FUNCTION raxx_detect.digest_payload(channel raxx_detect.channels, digest bigint, day date, from_time timestamptz, to_time timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object('version', 1, 'event', 'digest', 'day', to_char(day, 'YYYY-MM-DD'), 'time_zone', s.time_zone, 'from', raxx_detect.in_utc(from_time), 'to', raxx_detect.in_utc(to_time),
             'posture', s.posture, 'severity', 'medium',
-            'severity_counts', (SELECT jsonb_object_agg(e.severity, (SELECT count(*) FROM raxx_detect.detection_findings d WHERE d.severity = e.severity AND d.detected_at > from_time AND d.detected_at <= to_time))
-                                FROM unnest(enum_range(NULL::raxx_detect.severity)) e(severity)),
-            'findings', f.findings, 'findings_total', f.total, 'told', t.told, 'told_total', t.total, 'open', o.open, 'open_total', o.total,
+            'severity_counts', f.severity_counts, 'findings', f.findings, 'findings_total', f.total, 'told', t.told, 'told_total', t.total, 'open', o.open, 'open_total', o.total,
             'rules', raxx_detect.digest_rules(), 'blind', raxx_detect.digest_blind(from_time, to_time), 'proposals', '[]'::jsonb, 'chains', raxx_detect.digest_chains())
         || raxx_detect.digest_service(from_time, to_time)
-    FROM raxx_detect.notification_settings s, raxx_detect.digest_findings(channel.channel) f, raxx_detect.digest_told(channel.entities, from_time, to_time) t,
-         raxx_detect.digest_open(channel.entities) o
+    FROM raxx_detect.notification_settings s, raxx_detect.digest_findings(digest) f, raxx_detect.digest_told(channel.entities, from_time, to_time) t,
+         raxx_detect.digest_open(channel.entities, from_time) o
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_payload(raxx_detect.channels, date, timestamptz, timestamptz) IS 'What a channel''s digest says (docs/notifier.md).';
+COMMENT ON FUNCTION raxx_detect.digest_payload(raxx_detect.channels, bigint, date, timestamptz, timestamptz) IS 'What a channel''s digest says (docs/notifier.md), of what is bundled in it.';
 
 CREATE FUNCTION raxx_detect.make_digest(at timestamptz DEFAULT now(), again boolean DEFAULT false) RETURNS SETOF bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET jit = off AS $$
@@ -147,9 +150,10 @@ BEGIN
                    WHERE c.channel = ANY (settings.digest_channels) OR c.channel IN (SELECT d.channel FROM raxx_detect.deliveries d WHERE d.state = 'held')
                    ORDER BY c.channel LOOP
         INSERT INTO raxx_detect.deliveries (channel, event, mode, severity, payload, deadline)
-        VALUES (channel.channel, 'digest', 'event', 'medium', raxx_detect.digest_payload(channel, local::date, from_time, at), raxx_detect.deadline_of('medium'))
-        RETURNING delivery_id INTO digest;
+        VALUES (channel.channel, 'digest', 'event', 'medium', '{}', raxx_detect.deadline_of('medium')) RETURNING delivery_id INTO digest;
+        -- First what it tells, then what it says: what a run commits meanwhile waits for the next, and is not bundled without being told.
         UPDATE raxx_detect.deliveries d SET state = 'bundled', bundle = digest WHERE d.channel = channel.channel AND d.state = 'held';
+        UPDATE raxx_detect.deliveries d SET payload = raxx_detect.digest_payload(channel, digest, local::date, from_time, at) WHERE d.delivery_id = digest;
         RETURN NEXT digest;
     END LOOP;
     PERFORM pg_notify('raxx_detect_deliveries', '');

@@ -102,14 +102,14 @@ std::optional<milliseconds> ChannelWorker::turn() {
 std::optional<milliseconds> ChannelWorker::pause_of_idle() {
     const auto next = shared_->database.next_delivery_in({channel_.name});
     backoff_.reset();
-    ++idle_turns_;
+    // Something may be due and yet not to be had, since somebody else has it: not again at once.
+    idle_turns_ = next && next->count() <= 0 ? idle_turns_ + 1 : 0;
     // What has failed is not tried again by `once`.
     if (shared_->once && (!next || *next > kSoon || retried_ || idle_turns_ > kMostIdleTurns)) return std::nullopt;
     const milliseconds poll = shared_->configuration.service.poll;
     if (!next) return poll;
-    // Something is due and yet not to be had, since somebody else has it: not again at once.
-    const milliseconds least(20 << std::min(idle_turns_, kMostIdleTurns));
-    return std::min(std::max(*next, least), poll);
+    const milliseconds pause = idle_turns_ == 0 ? *next : milliseconds(20 << std::min(idle_turns_, kMostIdleTurns));
+    return std::min(pause, poll);
 }
 
 void ChannelWorker::deliver(const Delivery& delivery, Time lease_end) {

@@ -10,12 +10,12 @@ namespace {
 
 class Findings {
   public:
-    void good(const std::string& what) { fmt::print("ok      {}\n", what); }
+    static void good(const std::string& what) { fmt::print("ok      {}\n", what); }
     void bad(const std::string& what, const std::string& why) {
         well_ = false;
         fmt::print("failed  {}: {}\n", what, why);
     }
-    void note(const std::string& what, const std::string& why) { fmt::print("note    {}: {}\n", what, why); }
+    static void note(const std::string& what, const std::string& why) { fmt::print("note    {}: {}\n", what, why); }
     [[nodiscard]] bool well() const { return well_; }
 
   private:
@@ -24,12 +24,12 @@ class Findings {
 
 void check_channel(const Configuration& configuration, const Channel& channel, Findings* findings) {
     const std::string name = fmt::format("channel {} ({})", printable(channel.name), channel.kind);
-    if (!channel.enabled) return findings->note(name, "not enabled");
+    if (!channel.enabled) return Findings::note(name, "not enabled");
     const std::string why = not_served(configuration, channel.kind, channel.address);
     if (!why.empty()) return findings->bad(name, "not served: " + why);
     const std::string problem = make_sink(configuration, channel.kind)->check(channel.address);
     if (!problem.empty()) return findings->bad(name, problem);
-    findings->good(name);
+    Findings::good(name);
 }
 
 }  // namespace
@@ -37,13 +37,13 @@ void check_channel(const Configuration& configuration, const Channel& channel, F
 int check(const Options& options) {
     Findings findings;
     const Configuration configuration = configuration_for(options);
-    findings.good("configuration " + options.path);
+    Findings::good("configuration " + options.path);
     Database database(configuration.database, worker_name(configuration));
     std::vector<Channel> channels;
     try {
         channels = database.channels();
         database.rehearse();
-        findings.good("database: the functions can be called");
+        Findings::good("database: the functions can be called");
     } catch (const DatabaseError& error) {
         findings.bad("database", error.sqlstate().empty() ? error.what()
                                                           : fmt::format("{} ({})", error.what(), error.sqlstate()));

@@ -17,8 +17,6 @@
 namespace raxx::notify {
 namespace {
 
-using std::chrono::duration_cast;
-
 // A table of the file, which knows what has been asked for, so that the rest can be called unknown.
 class Section {
   public:
@@ -65,7 +63,7 @@ class Section {
         const auto given = text(key);
         if (!given) return;
         const auto parsed = parse_duration(*given);
-        if (!parsed) fail(key, "is not a duration like \"250ms\", \"30s\", \"2m\" or \"1h\"");
+        if (!parsed) fail(key, R"(is not a duration like "250ms", "30s", "2m" or "1h")");
         if (*parsed < least || *parsed > most) {
             fail(key, fmt::format("has to be between {} and {} ms", least.count(), most.count()));
         }
@@ -189,7 +187,7 @@ void read_metrics(const Section& section, const std::string& text, ServiceSettin
     const auto [end, error] = std::from_chars(port, text.data() + text.size(), settings->metrics_port);
     if (error != std::errc() || end != text.data() + text.size() || settings->metrics_port < 0 ||
         settings->metrics_port > 65535) {
-        section.fail("metrics", "is not an address like \"127.0.0.1:9187\"");
+        section.fail("metrics", R"(is not an address like "127.0.0.1:9187")");
     }
     if (!is_this_machine(host))
         section.fail("metrics", "has to be an address of this machine, like 127.0.0.1 or [::1]");
@@ -253,7 +251,7 @@ void read_server(const Section& section, const std::string& text, MailSettings* 
     settings->host = text.substr(0, colon);
     const auto url = parse_url("smtp://" + text);
     if (!url || url->has_user || url->host != settings->host)
-        section.fail("server", "is not a server like \"smtp.example.com:587\"");
+        section.fail("server", R"(is not a server like "smtp.example.com:587")");
     if (colon == std::string::npos) return;
     const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), settings->port);
     if (error != std::errc() || end != text.data() + text.size() || settings->port < 1 || settings->port > 65535) {
@@ -269,7 +267,7 @@ MailSettings read_mail(Section section) {
     } else if (tls == "none") {
         settings.tls = MailTls::none;
     } else if (tls != "starttls") {
-        section.fail("tls", "has to be \"starttls\", \"tls\" or \"none\"");
+        section.fail("tls", R"(has to be "starttls", "tls" or "none")");
     }
     read_server(section, section.required_text("server"), &settings);
     settings.user = section.text("user").value_or("");
@@ -279,10 +277,10 @@ MailSettings read_mail(Section section) {
                      "is missing: user and password belong together");
     }
     if (settings.tls == MailTls::none && !settings.user.empty() && !is_this_machine(settings.host)) {
-        section.fail("tls", "is \"none\", and the password would leave this machine in the clear");
+        section.fail("tls", R"(is "none", and the password would leave this machine in the clear)");
     }
     settings.from = section.required_text("from");
-    if (!is_mail_address(settings.from)) section.fail("from", "is not an address like \"alerts@example.com\"");
+    if (!is_mail_address(settings.from)) section.fail("from", R"(is not an address like "alerts@example.com")");
     settings.from_name = section.text("from_name").value_or("raxx_detect");
     settings.domain = section.text("domain").value_or(settings.from.substr(settings.from.find('@') + 1));
     if (!is_mail_address("x@" + settings.domain)) section.fail("domain", "is not a domain");

@@ -243,6 +243,7 @@ std::optional<milliseconds> Database::next_delivery_in(const std::vector<std::st
 std::vector<int64_t> Database::make_digest(bool again) {
     const Result result = call("SELECT raxx_detect.make_digest(again => $1::boolean)", {yes_or_no(again)});
     std::vector<int64_t> ids;
+    ids.reserve(static_cast<size_t>(PQntuples(result.get())));
     for (int row = 0; row < PQntuples(result.get()); ++row) ids.push_back(number(field(result, row, 0)));
     return ids;
 }
@@ -251,6 +252,7 @@ std::vector<Channel> Database::channels() {
     const Result result =
         call("SELECT channel, kind, address, enabled FROM raxx_detect.channels ORDER BY channel", {});
     std::vector<Channel> channels;
+    channels.reserve(static_cast<size_t>(PQntuples(result.get())));
     for (int row = 0; row < PQntuples(result.get()); ++row) {
         channels.push_back(
             {field(result, row, 0), field(result, row, 1), field(result, row, 2), is_true(result, row, 3)});
@@ -265,6 +267,7 @@ std::vector<ChannelHealth> Database::health() {
         "FROM raxx_detect.channel_health",
         {});
     std::vector<ChannelHealth> health;
+    health.reserve(static_cast<size_t>(PQntuples(result.get())));
     for (int row = 0; row < PQntuples(result.get()); ++row) {
         health.push_back({field(result, row, 0), number(field(result, row, 1)), number(field(result, row, 2)),
                           real(PQgetvalue(result.get(), row, 3)), field(result, row, 4)});

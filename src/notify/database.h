@@ -73,7 +73,8 @@ class Backoff {
 // Every function throws a DatabaseError.
 class Database {
   public:
-    Database(DatabaseSettings settings, std::string worker) : settings_(std::move(settings)), worker_(std::move(worker)) {}
+    Database(DatabaseSettings settings, std::string worker)
+        : settings_(std::move(settings)), worker_(std::move(worker)) {}
 
     // One of a channel, at most.
     std::optional<Delivery> claim(const std::string& channel, milliseconds lease);

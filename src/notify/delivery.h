@@ -14,6 +14,8 @@ namespace raxx::notify {
 using json = nlohmann::json;
 using std::chrono::milliseconds;
 
+// Moving JSON checks the JSON, but does not throw.
+// NOLINTBEGIN(bugprone-exception-escape)
 struct Delivery {
     int64_t id = 0;
     std::string lease;
@@ -31,7 +33,6 @@ struct Delivery {
     bool possible_repeat = false;
 };
 
-// NOLINTNEXTLINE(bugprone-exception-escape): moving JSON checks itself, but does not throw
 struct Outcome {
     bool delivered = false;
     json provider;                            // what later messages of the finding need, to follow this one
@@ -67,5 +68,7 @@ struct Outcome {
         return outcome;
     }
 };
+
+// NOLINTEND(bugprone-exception-escape)
 
 }  // namespace raxx::notify

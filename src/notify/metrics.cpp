@@ -14,7 +14,7 @@ std::string label(std::string_view text) {
     std::string result;
     for (const char character : text) {
         if (character == '\n') {
-            result += "\\n";
+            result += R"(\n)";
             continue;
         }
         if (character == '"' || character == '\\') result += '\\';

@@ -54,7 +54,7 @@ bool is_credential(const std::string& path) {
 class File {
   public:
     explicit File(const std::string& path) : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-        if (descriptor_ < 0) throw SecretError(fmt::format("cannot open \"{}\": {}", path, why(errno)));
+        if (descriptor_ < 0) throw SecretError(fmt::format(R"(cannot open "{}": {})", path, why(errno)));
     }
     File(const File&) = delete;
     File& operator=(const File&) = delete;
@@ -68,15 +68,15 @@ class File {
 void check_rights(int descriptor, const std::string& path) {
     struct stat about = {};
     if (fstat(descriptor, &about) != 0)
-        throw SecretError(fmt::format("cannot examine \"{}\": {}", path, why(errno)));
-    if (!S_ISREG(about.st_mode)) throw SecretError(fmt::format("\"{}\" is not a plain file", path));
+        throw SecretError(fmt::format(R"(cannot examine "{}": {})", path, why(errno)));
+    if (!S_ISREG(about.st_mode)) throw SecretError(fmt::format(R"("{}" is not a plain file)", path));
     const mode_t others = is_credential(path) ? 0037 : 0077;
     if ((about.st_mode & others) != 0) {
         throw SecretError(
-            fmt::format("\"{}\" can be read or written by others: its mode has to be 0600 or less", path));
+            fmt::format(R"("{}" can be read or written by others: its mode has to be 0600 or less)", path));
     }
     if (about.st_uid != 0 && about.st_uid != geteuid()) {
-        throw SecretError(fmt::format("\"{}\" belongs to somebody else", path));
+        throw SecretError(fmt::format(R"("{}" belongs to somebody else)", path));
     }
 }
 
@@ -108,14 +108,14 @@ Secret secret_from_file(const std::string& path) {
     while (size < kLongest) {
         const ssize_t got = read(file.descriptor(), buffer.data() + size, kLongest - size);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw SecretError(fmt::format("cannot read \"{}\": {}", path, why(errno)));
+        if (got < 0) throw SecretError(fmt::format(R"(cannot read "{}": {})", path, why(errno)));
         if (got == 0) break;
         size += static_cast<size_t>(got);
     }
-    if (size == kLongest) throw SecretError(fmt::format("\"{}\" is longer than any secret", path));
+    if (size == kLongest) throw SecretError(fmt::format(R"("{}" is longer than any secret)", path));
     std::string_view value(reinterpret_cast<const char*>(buffer.data()), size);
     while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.remove_suffix(1);
-    if (value.empty()) throw SecretError(fmt::format("\"{}\" is empty", path));
+    if (value.empty()) throw SecretError(fmt::format(R"("{}" is empty)", path));
     return Secret(value);
 }
 

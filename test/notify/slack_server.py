@@ -202,6 +202,8 @@ class Handler(BaseHTTPRequestHandler):
                 else:
                     arguments.update(urllib.parse.parse_qsl(body.decode()))
             return slack.call(parts[-1], arguments, self.headers.get("Authorization"))
+        if self.command != "POST":
+            return 405, {}, b"POST it"
         if parts[0] == "services":
             return slack.incoming(parts[-1], body)
         if parts[0] == "hook":
@@ -308,9 +310,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    # Connections that were reset on purpose are no news; a mistake of this program is.
+    # Connections that were reset on purpose are no news; a mistake in here is.
     def handle_error(self, request, client_address):
-        if not isinstance(sys.exc_info()[1], OSError):
+        if not isinstance(sys.exc_info()[1], (OSError, ValueError)):
             traceback.print_exc()
 
 

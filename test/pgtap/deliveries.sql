@@ -1,6 +1,6 @@
 -- The outbox: what is written when a finding comes, changes and goes; and what raxx-notify is given of it, in which order and how often.
 BEGIN;
-SELECT plan(79);
+SELECT plan(89);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -219,6 +219,53 @@ INSERT INTO raxx_detect.routes (route, severity, channel, mode) VALUES ('m', 'hi
 SELECT pg_temp.find('high', 'anna.k81@example.com');
 SELECT ok(payload ->> 'entity' = 'a***@example.com' AND payload::text !~ 'anna', 'masked, wherever it stands') FROM raxx_detect.deliveries WHERE channel = 'masked';
 SELECT is(raxx_detect.shown_entity(e, 'masked'), m, e) FROM (VALUES ('203.0.113.9', '203.0.113.x'), ('2001:db8:1:2::/64', '2001:db8:x'), ('operator7', 'op***'), ('', '***')) x(e, m);
+
+SELECT pg_temp.fresh();
+UPDATE raxx_detect.channels SET fallback = 'masked' WHERE channel = 'fast';
+SELECT pg_temp.find('high', 'anna.k81@example.com');
+UPDATE raxx_detect.channels SET storm_at = 1 WHERE channel = 'fast';
+SELECT raxx_detect.mark_failed(delivery_id, lease, 'gone', permanent => true) FROM raxx_detect.claim_deliveries('w', '{fast}');
+SELECT is((payload #>> '{letter,entity}', payload #>> '{letter,summary}'), ('a***@example.com'::text, 'a***@example.com: 60 sign-ups within 5 min'::text),
+    'a dead letter names them as the channel does that it goes to') FROM raxx_detect.deliveries WHERE event = 'dead_letter';
+SELECT pg_temp.fresh();
+SELECT pg_temp.find('high', i || 'anna.k81@example.com') FROM generate_series(1, 2) i;
+SELECT raxx_detect.mark_failed(delivery_id, lease, 'gone', permanent => true) FROM raxx_detect.claim_deliveries('w', '{fast}');
+SELECT ok(payload #>> '{letter,event}' = 'storm' AND payload #>> '{letter,total}' = '2' AND payload::text !~ 'anna', 'that of a storm, too')
+FROM raxx_detect.deliveries WHERE event = 'dead_letter' AND channel = 'masked';
+SELECT is((raxx_detect.letter_for('{"entity": "a***@example.com", "summary": "s"}', 'masked', 'ops-mail')) ->> 'entity', 'a***@example.com', 'what is masked already stays');
+UPDATE raxx_detect.channels SET fallback = 'ops-mail', storm_at = 20 WHERE channel = 'fast';
+
+-- ---- a rise within the transaction, and out of the digest ------------------------------------------------------------------------
+SELECT pg_temp.fresh();
+SELECT pg_temp.change(pg_temp.find('high', 'x'), $$severity = 'critical'$$);
+SELECT results_eq($$SELECT event, push, severity::text, deadline < clock_timestamp() + interval '11 minutes' FROM raxx_detect.deliveries WHERE channel = 'fast'$$,
+    $$VALUES ('fired', true, 'critical', true)$$, 'what is found and rises at once is told once, as urgent as it is by then');
+SELECT pg_temp.fresh();
+INSERT INTO raxx_detect.routes (route, severity, channel, mode) VALUES ('high mail', 'high', 'ops-mail', 'event');
+CREATE TEMP TABLE risen AS SELECT pg_temp.find('medium', 'x') AS id;
+SELECT pg_temp.later();
+SELECT pg_temp.change(id, $$severity = 'high'$$) FROM risen;
+SELECT results_eq($$SELECT what FROM pg_temp.told WHERE what LIKE 'ops-mail%'$$, $$VALUES ('ops-mail fired cancelled'), ('ops-mail escalated pending')$$,
+    'what waited for the digest and is told by itself now does not wait any more');
+DELETE FROM raxx_detect.routes WHERE route = 'high mail';
+
+-- ---- channels that are renamed, or deleted ----------------------------------------------------------------------------------------
+SELECT pg_temp.fresh();
+SELECT pg_temp.find('high', 'x'), pg_temp.find('medium', 'y');
+UPDATE raxx_detect.channels SET channel = 'faster' WHERE channel = 'fast';
+UPDATE raxx_detect.channels SET channel = 'post' WHERE channel = 'ops-mail';
+SELECT results_eq('SELECT what FROM pg_temp.told', $$VALUES ('faster fired pending'), ('masked fired pending'), ('post fired held')$$, 'what waits for a channel follows its new name');
+SELECT is(digest_channels, '{post}', 'and so does the digest') FROM raxx_detect.notification_settings;
+UPDATE raxx_detect.routes SET channel = 'masked', mode = 'digest' WHERE route = 'medium';
+SELECT pg_temp.find('medium', 'z');
+UPDATE raxx_detect.routes SET channel = 'post' WHERE channel IN ('masked', 'faster');
+UPDATE raxx_detect.notification_settings SET digest_channels = '{post,masked}';
+SELECT throws_ok($$DELETE FROM raxx_detect.channels WHERE channel = 'masked'$$, '2BP01', 'channel masked gets the digest', 'who gets the digest cannot be deleted');
+UPDATE raxx_detect.notification_settings SET digest_channels = '{post}';
+DELETE FROM raxx_detect.channels WHERE channel IN ('faster', 'masked');
+SELECT is_empty($$SELECT * FROM raxx_detect.claim_deliveries('w', '{}')$$, 'whoever comes by');
+SELECT results_eq($$SELECT what, count(*) FROM pg_temp.told WHERE what !~ 'held' GROUP BY 1 ORDER BY 1$$,
+    $$VALUES ('faster fired dead', 1::bigint), ('masked fired dead', 2), ('post dead_letter pending', 2)$$, 'finds that what waited for deleted channels, also for their digest, is dead, and has it announced');
 
 -- ---- misuse --------------------------------------------------------------------------------------------------------------------
 SELECT throws_ok($$SELECT * FROM raxx_detect.claim_deliveries(NULL, '{fast}')$$, '22023', NULL, 'a claim without a worker');

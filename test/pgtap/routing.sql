@@ -1,12 +1,18 @@
 -- Who is told of a finding, and how: catalog by severity, hours in New York on both sides of both changes of the clock, posture, sample, mark;
 -- and routes that somebody adds or changes.
 BEGIN;
-SELECT plan(52);
+SELECT plan(69);
 SET LOCAL timezone = 'Asia/Tokyo';  -- no route goes by the session's clock
 
 CREATE FUNCTION pg_temp.route(rule_id text, severity raxx_detect.severity, at text, sample_size bigint DEFAULT 2) RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(concat_ws(' ', p.channel, p.mode, CASE WHEN p.push THEN 'push' END), ', ' ORDER BY p.channel)
        FROM raxx_detect.route_preview(rule_id, severity, at::timestamptz, sample_size) p $$;
+
+CREATE FUNCTION pg_temp.working_in(zone text, at text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE raxx_detect.notification_settings SET time_zone = zone;
+    RETURN raxx_detect.in_working_hours(at::timestamptz);
+END $$;
 
 -- ---- the table of the catalog ------------------------------------------------------------------------------------
 SELECT is(pg_temp.route('data_audit_log_hash_chain_break', 'critical', '2026-11-29 03:00+00'), 'raxx-ops-alert-sev1 event push', 'CRITICAL at night');
@@ -75,7 +81,21 @@ SELECT is(ARRAY(SELECT route FROM raxx_detect.routes WHERE NOT shipped ORDER BY 
 
 -- ---- settings that cannot be followed ---------------------------------------------------------------------------------
 SELECT throws_ok(format('UPDATE raxx_detect.notification_settings SET %s', change), '22023', NULL, change) FROM unnest(ARRAY[
-    $$time_zone = 'Mars/Olympus'$$, $$hours_to = '08:00'$$, $$workdays = '{0,1}'$$, $$history_after = '-1 day'$$]) change;
+    $$time_zone = 'Mars/Olympus'$$, $$hours_to = '08:00'$$, $$workdays = '{0,1}'$$, $$workdays = '{1,NULL}'$$, $$history_after = '-1 day'$$,
+    $$hours_from = '22:00', hours_to = '06:00'$$, $$hours_to = hours_from$$, $$digest_channels = '{}'$$, $$digest_channels = '{ops-mail,nobody}'$$, $$storm_every = '0'$$,
+    $$deadlines[2] = '101 days'$$]) change;
+SELECT throws_ok(format('UPDATE raxx_detect.notification_settings SET %s', change), '23514', NULL, change) FROM unnest(ARRAY[
+    $$deadlines = '{}'$$, $$deadlines = '[0:3]={1 day,1 day,1 day,1 day}'$$, $$deadlines = '{{1 day},{1 day},{1 day},{1 day}}'$$]) change;
+
+-- ---- whatever the clock ---------------------------------------------------------------------------------------------------
+SELECT is(pg_temp.working_in(zone, at), expected, format('%s, %s', zone, at)) FROM (VALUES
+    ('Pacific/Apia', '2011-12-29 22:00+00', true),     -- Thursday the 29th, noon; the 30th never was
+    ('Pacific/Apia', '2011-12-30 22:00+00', false),    -- Saturday the 31st
+    ('Asia/Kolkata', '2026-11-27 03:29:59+00', false), -- half an hour past the hour
+    ('Asia/Kolkata', '2026-11-27 03:30+00', true),
+    ('Asia/Kolkata', '2026-11-27 12:30+00', false),
+    ('UTC', '2026-11-27 09:00+00', true),
+    ('UTC', '2026-11-27 18:00+00', false)) t(zone, at, expected);
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -124,7 +124,7 @@ INSERT INTO signups (event_time, email, origin, country) SELECT t, NULL, NULL, N
 SELECT is_empty('SELECT left(entity, 50), n, pg_temp.series(entity) FROM hostile WHERE pg_temp.total(pg_temp.series(entity)) IS DISTINCT FROM n', 'any text is an entity, whatever its length');
 SELECT is_empty($$SELECT left(h.entity, 50), n FROM hostile h JOIN raxx_detect.rules r ON r.rule_id = 'signup_geographic_burst'
     WHERE pg_temp.total(pg_temp.series(raxx_detect.entity_beside_mix(r, h.entity), rule => r.rule_id)) IS DISTINCT FROM n$$, 'or a country');
-SELECT is(pg_temp.series('none at all') - '{values,of}'::text[], '{"unit": "sign-ups", "bucket_seconds": 300, "from": "2026-06-04T10:00:00Z", "usual": null, "limit": 20, "mark_from": "2026-06-04T12:00:00Z", "mark_to": "2026-06-04T12:10:00Z"}'::jsonb,
+SELECT is(pg_temp.series('none at all') - '{values,of}'::text[], '{"unit": "sign-ups", "bucket_seconds": 300, "from": "2026-06-04T10:00:00Z", "usual": null, "limit": 20, "mark_from": "2026-06-04T11:55:00Z", "mark_to": "2026-06-04T12:10:00Z"}'::jsonb,
     'an entity that never came has a series, too');
 SELECT is(pg_temp.total(pg_temp.series('none at all')), 0::float8, 'of zeros');
 -- E-mail addresses.

@@ -132,8 +132,7 @@ sub start_counterpart
 	$counterpart->{run} = IPC::Run::start([ '/usr/bin/python3', '-B', "$sources/$program", '--port-file', $file, @options ], '<', '/dev/null', '>&', \$counterpart->{output});
 	push @running, $counterpart;
 	wait_until("$program serves", sub { $counterpart->{run}->pump_nb; die $counterpart->{output} if !$counterpart->{run}->pumpable; return -s $file });
-	my @ports = split ' ', slurp_file($file);
-	@{$counterpart}{qw(port control)} = @ports;
+	($counterpart->{port}, $counterpart->{control}) = slurp_file($file) =~ /(\d+)/g;
 	return $counterpart;
 }
 

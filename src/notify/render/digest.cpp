@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "notify/render/document.h"
 #include "notify/render/escape.h"
@@ -49,6 +50,12 @@ double blind_minutes(const Fields& f) {
     return sum;
 }
 
+double blind_rules(const Fields& f) {
+    std::set<std::string> rules;
+    for (const json& row : f.list("blind")) rules.insert(Fields(row).text("rule_id"));
+    return static_cast<double>(rules.size());
+}
+
 // ---- the first sentence ----------------------------------------------------------------------------------------
 
 std::vector<std::string> tasks_of(const Fields& f) {
@@ -59,9 +66,10 @@ std::vector<std::string> tasks_of(const Fields& f) {
         tasks.push_back("look at " + counted(findings, "new finding", "new findings") +
                         (severities.empty() ? "" : fmt::format(" ({})", severities)));
     }
-    const double open = total_of(f, "open_total", "open");
-    if (open > 0)
-        tasks.push_back("follow up " + counted(open, "older one that is", "older ones that are") + " still open");
+    const double told = total_of(f, "told_total", "told");
+    if (told > 0)
+        tasks.push_back("follow up " + counted(told, "finding that was told as it happened",
+                                               "findings that were told as they happened"));
     const Fields deliveries(f.object("deliveries"));
     if (deliveries.count("dead") > 0)
         tasks.push_back("see why " + counted(deliveries.count("dead"), "message was", "messages were") +
@@ -70,12 +78,14 @@ std::vector<std::string> tasks_of(const Fields& f) {
     if (runs.count("errors") > 0)
         tasks.push_back("see why " + counted(runs.count("errors"), "run", "runs") + " failed");
     else if (runs.has("runs") && runs.count("runs") == 0)
-        tasks.push_back("see why no run took place");
+        tasks.emplace_back("see why no run took place");
     if (!f.list("blind").empty())
-        tasks.push_back("see why " +
-                        counted(static_cast<double>(f.list("blind").size()), "rule was", "rules were") + " blind");
-    if (!f.list("health").empty()) tasks.push_back("read what the rules report of their health");
-    if (!f.list("proposals").empty()) tasks.push_back("decide on what is proposed");
+        tasks.push_back("see why " + counted(blind_rules(f), "rule was", "rules were") + " blind");
+    const double open = total_of(f, "open_total", "open");
+    if (open > 0)
+        tasks.push_back("follow up " + counted(open, "older one that is", "older ones that are") + " still open");
+    if (!f.list("health").empty()) tasks.emplace_back("read what the rules report of their health");
+    if (!f.list("proposals").empty()) tasks.emplace_back("decide on what is proposed");
     return tasks;
 }
 

@@ -18,7 +18,7 @@ bool is_over(const std::string& event) { return event == "cleared" || event == "
 
 std::string badge_of(const Fields& f) {
     const std::string event = f.text("event");
-    const std::string severity = severity_word(f.severity());
+    std::string severity = severity_word(f.severity());
     if (event == "cleared") return "CLEARED";
     if (event == "withdrawn") return "WITHDRAWN";
     if (event == "no_data") return "NO DATA";
@@ -31,7 +31,7 @@ std::string opening(const Fields& f) {
     const std::string event = f.text("event");
     const std::string severity = severity_word(f.severity());
     const std::string was = severity_word(f.severity("was_severity"));
-    const std::string now = severity.empty() ? "Finding" : severity;
+    std::string now = severity.empty() ? "Finding" : severity;
     if (event == "escalated") return was.empty() ? now + ", worse" : fmt::format("{}, was {}", now, was);
     if (event == "changed") return now + ", changed";
     if (event == "resumed") return now + ", data are back";
@@ -180,9 +180,12 @@ std::string amount_sentence(const json& finding) {
     const Fields f(finding);
     const std::optional<double> observed = f.number("observed");
     const std::optional<double> limit = f.number("threshold");
-    std::string unit = f.text("unit", 40);
+    std::string unit = f.text("unit", 80);
     if (!observed) return {};
-    if (*observed == 1 && unit.size() > 2 && unit.ends_with('s')) unit.pop_back();
+    if (*observed == 1 && unit.ends_with("ies"))
+        unit.replace(unit.size() - 3, 3, "y");
+    else if (*observed == 1 && unit.size() > 2 && unit.ends_with('s'))
+        unit.pop_back();
     std::string result = number_text(*observed) + (unit.empty() ? "" : " " + unit);
     if (!limit) return result;
     result += fmt::format("; the limit is {}", number_text(*limit));

@@ -58,7 +58,7 @@ class Writer {
         if (!table.more.empty()) text += fmt::format("\n{}\n", markdown_text(table.more));
     }
 
-    void operator()(const Chart&) {}
+    void operator()(const Chart& /*chart*/) {}
 
     void operator()(const Link& link) {
         text += fmt::format("\n[{}](<{}>)\n", markdown_text(link.text), link.address);

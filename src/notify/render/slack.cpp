@@ -102,7 +102,7 @@ class Writer {
         if (!table.more.empty()) add_block(quiet(table.more), table.more);
     }
 
-    void operator()(const Chart&) {}
+    void operator()(const Chart& /*chart*/) {}
 
     void operator()(const Link& link) {
         add(section({{{"type", "link"}, {"url", link.address}, {"text", link.text}}}), link.text);

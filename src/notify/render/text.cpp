@@ -100,7 +100,7 @@ class Writer {
         if (!table.more.empty()) text += table.more + '\n';
     }
 
-    void operator()(const Chart&) {}
+    void operator()(const Chart& /*chart*/) {}
 
     void operator()(const Link& link) {
         paragraph_break();

@@ -53,7 +53,7 @@ void add_picture(const CurlMime& mime, const Picture& picture) {
     insist(curl_mime_encoder(part, "base64"));
     CurlList headers;
     append(&headers, fmt::format("Content-ID: <{}>", id));
-    append(&headers, fmt::format("Content-Disposition: inline; filename=\"{}.png\"", id.substr(0, id.find('@'))));
+    append(&headers, fmt::format(R"(Content-Disposition: inline; filename="{}.png")", id.substr(0, id.find('@'))));
     insist(curl_mime_headers(part, headers.release(), 1));
 }
 
@@ -75,13 +75,16 @@ CurlMime body_of(CURL* curl, const Mail& content) {
     CurlMime related = new_mime(curl);
     add_text(related, "text/html; charset=utf-8", content.html);
     for (const Picture& picture : content.pictures) add_picture(related, picture);
-    add_subparts(alternative, "multipart/related; type=\"text/html\"", std::move(related));
+    add_subparts(alternative, R"(multipart/related; type="text/html")", std::move(related));
     return alternative;
 }
 
 size_t on_reply(char* data, size_t size, size_t count, void* context) {
     auto* transfer = static_cast<MailTransfer*>(context);
-    transfer->reply.assign(data, size * count);
+    const std::string_view reply(data, size * count);
+    // To QUIT, by which libcurl ends a session also after a refusal.
+    if (reply.starts_with("221")) return size * count;
+    transfer->reply = reply;
     if (transfer->reply.starts_with("354")) transfer->data_started = true;
     return size * count;
 }
@@ -164,7 +167,7 @@ class MailSink : public Sink {
         const std::string& name = settings_.from_name;
         const bool plain = std::all_of(name.begin(), name.end(),
                                        [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
-        return plain ? "\"" + name + "\"" : header_text(name);
+        return plain ? fmt::format(R"("{}")", name) : header_text(name);
     }
 
     static void perform(CURL* curl, MailTransfer* transfer) {

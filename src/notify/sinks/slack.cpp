@@ -34,9 +34,8 @@ void push_to_everybody(json* message) {
         first["text"]["text"] = std::string(kEverybody) + " " + first["text"].value("text", "");
         return;
     }
-    // As one element: insert takes a list in braces for several.
-    const json section = {{"type", "section"}, {"text", {{"type", "mrkdwn"}, {"text", kEverybody}}}};
-    blocks->insert(blocks->begin(), section);
+    const json everybody = {{"type", "section"}, {"text", {{"type", "mrkdwn"}, {"text", kEverybody}}}};
+    blocks->insert(blocks->begin(), everybody);
     if (blocks->size() > kMostBlocks) blocks->erase(blocks->size() - 1);
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <regex>
 
 namespace raxx::notify {
 namespace {
@@ -148,6 +149,26 @@ TEST(Configuration, NoSecretLeavesInTheClear) {
     const std::string error = error_of(least + "[slack]\nhooks.x.url_file = \"" + hook + "\"\n");
     EXPECT_NE(error.find("has to begin with https://"), std::string::npos);
     EXPECT_EQ(error.find("SECRETPART"), std::string::npos);
+}
+
+// With everything in it that is only shown, but for the other ways to name a secret.
+TEST(Configuration, ExampleIsRight) {
+    std::ifstream file(std::string(RAXX_TEST_DIR) + "/../packaging/raxx-notify.toml");
+    ASSERT_TRUE(file.good());
+    const std::string secret = temporary_file("https://secret.example/x", 0600);
+    const std::regex shown(R"(# (\[.*\]|\w+ = .*))");
+    const std::regex credential(R"("/run/credentials/[^"]*")");
+    std::string text;
+    int keys = 0;
+    for (std::string line; std::getline(file, line);) {
+        std::smatch match;
+        if (std::regex_match(line, match, shown)) line = match[1];
+        if (line.find("_env = ") != std::string::npos) continue;
+        keys += line.find(" = ") != std::string::npos && line[0] != '#' ? 1 : 0;
+        text += std::regex_replace(line, credential, '"' + secret + '"') + "\n";
+    }
+    EXPECT_EQ(error_of(text), "none");
+    EXPECT_EQ(keys, 28);
 }
 
 TEST(Configuration, MailAddresses) {
