@@ -11,7 +11,7 @@ CREATE TABLE raxx_detect.deliveries (
     delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     finding_id bigint,
     channel text NOT NULL,
-    payload jsonb NOT NULL,
+    payload jsonb NOT NULL CHECK (jsonb_typeof(payload) = 'object'),
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sending', 'held', 'bundled', 'delivered', 'dead', 'cancelled')),
     created_at timestamptz NOT NULL DEFAULT now(),
     event text NOT NULL CHECK (event IN ('fired', 'escalated', 'changed', 'cleared', 'no_data', 'resumed', 'withdrawn', 'storm', 'digest', 'dead_letter')),
@@ -230,6 +230,7 @@ COMMENT ON TRIGGER announce_withdrawal ON raxx_detect.detection_findings IS 'Tel
 CREATE FUNCTION raxx_detect.follow_channel() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    UPDATE raxx_detect.channels c SET fallback = CASE TG_OP WHEN 'UPDATE' THEN NEW.channel END WHERE c.fallback = OLD.channel;
     IF TG_OP = 'UPDATE' THEN
         UPDATE raxx_detect.deliveries d SET channel = NEW.channel WHERE d.channel = OLD.channel;
         UPDATE raxx_detect.notification_settings s SET digest_channels = array_replace(s.digest_channels, OLD.channel, NEW.channel)
@@ -246,7 +247,7 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION raxx_detect.follow_channel() IS
-'Trigger: what waits for a channel follows its new name, and so does the digest; of a channel that is deleted it is dead, and announced on another. Errors: 2BP01 it gets the digest.';
+'Trigger: what waits for a channel follows its new name, and so do the digest and those who fall back to it; of a channel that is deleted it is dead, and announced on another. Errors: 2BP01 it gets the digest.';
 CREATE TRIGGER follow_channel AFTER UPDATE OF channel ON raxx_detect.channels FOR EACH ROW WHEN (OLD.channel <> NEW.channel) EXECUTE FUNCTION raxx_detect.follow_channel();
 COMMENT ON TRIGGER follow_channel ON raxx_detect.channels IS 'Lets what waits for a channel follow its new name.';
 CREATE TRIGGER follow_deleted_channel AFTER DELETE ON raxx_detect.channels FOR EACH ROW EXECUTE FUNCTION raxx_detect.follow_channel();

@@ -26,6 +26,7 @@ DELETE FROM raxx_detect.deliveries;
 ALTER TABLE raxx_detect.deliveries
     DROP CONSTRAINT deliveries_finding_id_fkey,
     ALTER COLUMN finding_id DROP NOT NULL,
+    ADD CHECK (jsonb_typeof(payload) = 'object'),
     ADD CHECK (state IN ('pending', 'sending', 'held', 'bundled', 'delivered', 'dead', 'cancelled')),
     ADD COLUMN event text NOT NULL CHECK (event IN ('fired', 'escalated', 'changed', 'cleared', 'no_data', 'resumed', 'withdrawn', 'storm', 'digest', 'dead_letter')),
     ADD COLUMN mode text NOT NULL CHECK (mode IN ('event', 'digest', 'log')),

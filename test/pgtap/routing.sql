@@ -1,7 +1,7 @@
 -- Who is told of a finding, and how: catalog by severity, hours in New York on both sides of both changes of the clock, posture, sample, mark;
 -- and routes that somebody adds or changes.
 BEGIN;
-SELECT plan(71);
+SELECT plan(75);
 SET LOCAL timezone = 'Asia/Tokyo';  -- no route goes by the session's clock
 
 CREATE FUNCTION pg_temp.route(rule_id text, severity raxx_detect.severity, at text, sample_size bigint DEFAULT 2) RETURNS text LANGUAGE sql AS
@@ -82,6 +82,15 @@ SELECT is(pg_temp.route('data_audit_log_gap_window', 'critical', '2026-11-29 03:
 UPDATE raxx_detect.routes SET enabled = false WHERE route = 'critical';
 SELECT is(pg_temp.route('data_audit_log_gap_window', 'critical', '2026-11-29 03:00+00'), 'ops-mail digest', 'what no route fits is in the digest');
 SELECT is(ARRAY(SELECT route FROM raxx_detect.routes WHERE NOT shipped ORDER BY 1), '{chains,critical,"pager, too"}', 'what somebody has changed or added is known');
+
+-- ---- fallbacks -------------------------------------------------------------------------------------------------------------
+SELECT throws_ok($$UPDATE raxx_detect.channels SET fallback = 'ops-mial' WHERE channel = 'pager'$$, '23503', 'there is no channel ''ops-mial'' to fall back to', 'a fallback has to be there');
+SELECT throws_ok($$INSERT INTO raxx_detect.channels (channel, kind, fallback) VALUES ('x', 'stdout', 'y')$$, '23503', NULL, 'from the beginning');
+INSERT INTO raxx_detect.channels (channel, kind, fallback) VALUES ('first', 'stdout', 'pager'), ('second', 'stdout', 'first');
+UPDATE raxx_detect.channels SET channel = 'renamed' WHERE channel = 'first';
+SELECT is(fallback, 'renamed', 'who falls back to a channel follows its new name') FROM raxx_detect.channels WHERE channel = 'second';
+DELETE FROM raxx_detect.channels WHERE channel = 'renamed';
+SELECT is(fallback, NULL, 'or has none when it is gone') FROM raxx_detect.channels WHERE channel = 'second';
 
 -- ---- settings that cannot be followed ---------------------------------------------------------------------------------
 SELECT throws_ok(format('UPDATE raxx_detect.notification_settings SET %s', change), '22023', NULL, change) FROM unnest(ARRAY[
