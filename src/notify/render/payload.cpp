@@ -69,7 +69,7 @@ const json& Fields::list(const char* name) const {
 std::string Fields::link() const {
     const json* value = find("link");
     if (value == nullptr || !value->is_string()) return {};
-    const std::string& address = value->get_ref<const std::string&>();
+    const auto& address = value->get_ref<const std::string&>();
     return is_web_address(address) ? address : std::string();
 }
 

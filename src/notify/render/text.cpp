@@ -145,6 +145,7 @@ std::vector<std::string> table_lines(const Table& table, size_t columns) {
     };
     add_row(table.header);
     std::vector<std::string> rules;
+    rules.reserve(widths.size());
     for (const size_t width : widths) rules.emplace_back(width, '-');
     add_row(rules);
     for (const std::vector<std::string>& row : table.rows) add_row(row);
