@@ -154,6 +154,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.storm_payload(bigint[]) IS 'What is told of many messages at once: how many of which rule, severity and event.';
 
+CREATE FUNCTION raxx_detect.is_urgent(message raxx_detect.deliveries) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN message.finding_id IS NULL OR message.severity = 'critical'
+    OR EXISTS (SELECT FROM raxx_detect.deliveries d WHERE d.finding_id = message.finding_id AND d.channel = message.channel AND d.state = 'pending' AND d.severity = 'critical');
+COMMENT ON FUNCTION raxx_detect.is_urgent(raxx_detect.deliveries) IS
+'Whether a message is told in a storm, too: it is critical, a critical one about the same finding waits for it, or it is about no finding.';
+
 CREATE FUNCTION raxx_detect.collapse(channel raxx_detect.channels, critical boolean) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -254,7 +261,7 @@ BEGIN
         SELECT d.delivery_id FROM raxx_detect.deliveries d
         WHERE d.channel = channel.channel AND d.state = 'pending'
           AND (d.next_attempt_at <= clock_timestamp() OR d.next_attempt_at > clock_timestamp() + interval '61 minutes')
-          AND NOT (storm AND d.finding_id IS NOT NULL AND d.severity < 'critical')
+          AND NOT (storm AND NOT raxx_detect.is_urgent(d))
           -- What became of a finding never overtakes what was said of it before.
           AND NOT EXISTS (SELECT FROM raxx_detect.deliveries b WHERE b.finding_id = d.finding_id AND b.channel = d.channel
                           AND b.delivery_id < d.delivery_id AND b.state IN ('pending', 'sending', 'bundled'))
@@ -380,7 +387,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT min(least(
         -- When a message is due, but not before its channel is; what waits for one before it is not due.
         (SELECT CASE WHEN count(*) > 0 THEN
-                    greatest(min(greatest(d.next_attempt_at, CASE WHEN d.finding_id IS NOT NULL AND d.severity < 'critical' THEN s.storm_until END)),
+                    greatest(min(greatest(d.next_attempt_at, CASE WHEN NOT raxx_detect.is_urgent(d) THEN s.storm_until END)),
                              s.next_send_at, s.open_until, s.busy_until) END
          FROM raxx_detect.deliveries d
          WHERE d.channel = c.channel AND d.state = 'pending'

@@ -10,6 +10,17 @@ CREATE TABLE raxx_detect.digests (
 COMMENT ON TABLE raxx_detect.digests IS 'The digests that were made: a day, by the clock of raxx_detect.notification_settings, has one.';
 COMMENT ON COLUMN raxx_detect.digests.told_from IS 'It tells of what happened from there to told_to: since the digest before it, however long ago, or of the last day.';
 
+CREATE FUNCTION raxx_detect.renew_bundled(channel raxx_detect.channels, digest bigint) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE raxx_detect.deliveries d
+    SET severity = f.severity, payload = d.payload || raxx_detect.finding_payload(f, d.event, channel.entities, (d.payload ->> 'was_severity')::raxx_detect.severity, d.payload ->> 'because')
+    FROM raxx_detect.detection_findings f
+    WHERE f.finding_id = d.finding_id AND d.delivery_id IN (
+        SELECT h.delivery_id FROM raxx_detect.deliveries h WHERE h.bundle = digest ORDER BY h.severity DESC, h.finding_id LIMIT 50)
+$$;
+COMMENT ON FUNCTION raxx_detect.renew_bundled(raxx_detect.channels, bigint) IS
+'Brings what a digest tells, as far as it is shown, up to what the findings are now: a peak that has grown was nobody''s news, but it is what the digest tells.';
+
 CREATE FUNCTION raxx_detect.digest_findings(digest bigint, OUT total bigint, OUT findings jsonb, OUT severity_counts jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH members AS (SELECT d.* FROM raxx_detect.deliveries d WHERE d.bundle = digest_findings.digest)
@@ -153,6 +164,7 @@ BEGIN
         VALUES (channel.channel, 'digest', 'event', 'medium', '{}', raxx_detect.deadline_of('medium')) RETURNING delivery_id INTO digest;
         -- First what it tells, then what it says: what a run commits meanwhile waits for the next, and is not bundled without being told.
         UPDATE raxx_detect.deliveries d SET state = 'bundled', bundle = digest WHERE d.channel = channel.channel AND d.state = 'held';
+        PERFORM raxx_detect.renew_bundled(channel, digest);
         UPDATE raxx_detect.deliveries d SET payload = raxx_detect.digest_payload(channel, digest, local::date, from_time, at) WHERE d.delivery_id = digest;
         RETURN NEXT digest;
     END LOOP;

@@ -1,6 +1,6 @@
 -- The outbox: what is written when a finding comes, changes and goes; and what raxx-notify is given of it, in which order and how often.
 BEGIN;
-SELECT plan(102);
+SELECT plan(106);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -241,8 +241,18 @@ SELECT pg_temp.change(finding_id, $$severity = 'critical'$$) FROM raxx_detect.de
 SELECT is_empty($$SELECT * FROM raxx_detect.claim_deliveries('w', '{fast}')$$, 'and what it tells of is not overtaken by what has become of it since');
 SELECT ok(bool_and(raxx_detect.mark_delivered(delivery_id, lease)), 'delivered') FROM taken;
 SELECT is(count(*), 152::bigint, 'and with it all that it told') FROM raxx_detect.deliveries WHERE state = 'delivered' AND bundle IS NOT NULL;
+-- What is critical by now does not wait for the end of a storm, nor what has to be told before.
+CREATE TEMP TABLE rising AS SELECT pg_temp.find('high', 'rises') AS id;
+SELECT pg_temp.later();
+SELECT pg_temp.change(id, $$severity = 'critical'$$) FROM rising;
+SELECT ok(raxx_detect.next_delivery_at('{fast}') <= clock_timestamp(), 'a rise in a storm is due at once');
+TRUNCATE taken;
+INSERT INTO taken SELECT * FROM raxx_detect.claim_deliveries('w', '{fast}');
+SELECT results_eq('SELECT event, payload ->> ''entity'' FROM taken', $$VALUES ('escalated', '9'), ('fired', 'rises')$$, 'first what it rose from');
+SELECT ok(bool_and(raxx_detect.mark_delivered(delivery_id, lease)), 'delivered') FROM taken;
+SELECT results_eq($$SELECT c.event, raxx_detect.mark_delivered(c.delivery_id, c.lease) FROM raxx_detect.claim_deliveries('w', '{fast}') c$$, $$VALUES ('escalated', true)$$, 'then the rise');
 UPDATE raxx_detect.channel_states SET storm_until = clock_timestamp();
-SELECT results_eq($$SELECT event, payload ->> 'entity' FROM raxx_detect.claim_deliveries('w', '{fast}')$$, $$VALUES ('escalated', '9'), ('fired', 'later')$$, 'then single messages are single again');
+SELECT results_eq($$SELECT event, payload ->> 'entity' FROM raxx_detect.claim_deliveries('w', '{fast}')$$, $$VALUES ('fired', 'later')$$, 'then single messages are single again');
 SELECT pg_temp.fresh();
 SELECT pg_temp.find('critical', i::text) FROM generate_series(1, 20) i;
 SELECT is(count(*), 20::bigint, 'as many critical ones as the limit are told one by one') FROM raxx_detect.claim_deliveries('w', '{fast}') WHERE event = 'fired';

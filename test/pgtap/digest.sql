@@ -59,10 +59,11 @@ SELECT is(count(*), 2::bigint, 'two wait for it') FROM raxx_detect.deliveries WH
 UPDATE raxx_detect.deliveries SET created_at = created_at - interval '1 second';
 UPDATE raxx_detect.detection_findings SET condition = 'cleared', updated_at = now() WHERE entity = 'tempbox.example';
 SELECT is(count(*), 2::bigint, 'of what has changed since, there is one row') FROM raxx_detect.deliveries WHERE state = 'held';
+UPDATE raxx_detect.detection_findings SET observed = 77, updated_at = now() WHERE entity = 'other.example';
 CREATE TEMP TABLE d AS SELECT d.* FROM pg_temp.make(now(), true) d;
 SELECT is((payload ->> 'findings_total')::int, 2, 'both are told') FROM d;
-SELECT results_eq($$SELECT f ->> 'entity', f ->> 'event', f ->> 'condition' FROM d, jsonb_array_elements(payload -> 'findings') f$$,
-    $$VALUES ('tempbox.example', 'fired', 'cleared'), ('other.example', 'fired', 'firing')$$, 'as they are now');
+SELECT results_eq($$SELECT f ->> 'entity', f ->> 'event', f ->> 'condition', f ->> 'observed' FROM d, jsonb_array_elements(payload -> 'findings') f$$,
+    $$VALUES ('tempbox.example', 'fired', 'cleared', '60'), ('other.example', 'fired', 'firing', '77')$$, 'as they are now');
 SELECT results_eq($$SELECT f ->> 'entity', f ->> 'channel' FROM d, jsonb_array_elements(payload -> 'told') f$$,
     $$SELECT 'evil.example', channel FROM raxx_detect.route_preview('signup_email_pattern_anomaly', 'high')$$, 'what had a message of its own is named');
 SELECT is((payload -> 'severity_counts', (payload ->> 'told_total')::int, (payload ->> 'open_total')::int), ('{"low": 0, "medium": 2, "high": 0, "critical": 0}'::jsonb, 1, 0), 'and counted') FROM d;

@@ -103,20 +103,19 @@ sub private_memory
 # The rows of all the extension's tables that runs or people write about what happens in the sources (and not about when
 # there was no run), each in a line, without the numbers, durations and
 # times of day that no two servers share: a time of today is "now". A line is the table, the rule where there is one, the
-# row, cut where it is long, and a hash of it.
+# row, cut where it is long, and a hash of it. What people are told is told as of a run, and not among them.
 sub what_is_left
 {
 	my ($node, $database) = @_;
 	return $node->safe_psql($database, <<'END');
 SELECT format($$ SELECT %L || concat_ws(' ', row ->> 'rule_id', left(row::text, 500), md5(row::text))
-	FROM (SELECT to_jsonb(t) %s #- '{payload,detected_at}' #- '{payload,because}' #- '{payload,finding_id}' #- '{payload,psql}' #- '{payload,triage_psql}'
-	      %s AS row FROM %s t) r ORDER BY 1 $$, relname || ' ', string_agg(format('- %L', attname), ' ')
-	FILTER (WHERE attidentity <> '' OR attname IN ('elapsed', 'judged_with', 'configuration', 'idempotency_key', 'finding_id')),
+	FROM (SELECT to_jsonb(t) %s %s AS row FROM %s t) r ORDER BY 1 $$, relname || ' ', string_agg(format('- %L', attname), ' ')
+	FILTER (WHERE attidentity <> '' OR attname IN ('elapsed', 'judged_with', 'configuration')),
 	string_agg(format($$ || jsonb_build_object(%L, CASE WHEN t.%I > now() - interval '1 day' THEN 'now' ELSE t.%I::text END) $$,
 		attname, attname, attname), ' ') FILTER (WHERE atttypid = 'timestamptz'::regtype), c.oid::regclass)
 FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE relnamespace = 'raxx_detect'::regnamespace AND relkind IN ('r', 'p')
-AND relname NOT IN ('fixtures', 'free_mail_domains', 'interruptions', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
+AND relname NOT IN ('deliveries', 'fixtures', 'free_mail_domains', 'interruptions', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
 GROUP BY c.oid ORDER BY relname
 \gexec
 END
