@@ -53,7 +53,7 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = wrong,
             DETAIL = format('It is %s.', left(to_jsonb(NEW)::text, 500)),
-            HINT = 'The columns of raxx_detect.notification_settings have comments: \d+ raxx_detect.notification_settings';
+            HINT = E'The columns of raxx_detect.notification_settings have comments: \\d+ raxx_detect.notification_settings';
     END IF;
     IF TG_OP = 'UPDATE' THEN
         NEW.changed_at := now();
@@ -151,7 +151,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
         WHEN entity IS NULL OR how = 'full' THEN entity
         WHEN how = 'hashed' THEN 'sha256:' || left(encode(sha256(convert_to(entity, getdatabaseencoding())), 'hex'), 12)
         WHEN entity ~ '^[^@[:space:]]+@[^@[:space:]]+$' THEN left(entity, 1) || '***@' || split_part(entity, '@', 2)
-        WHEN entity ~ '^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]+)?$' THEN regexp_replace(entity, '\.[0-9]{1,3}(/[0-9]+)?$', '.x')
+        WHEN entity ~ '^[0-9]{1,3}([.][0-9]{1,3}){3}(/[0-9]+)?$' THEN regexp_replace(entity, '[.][0-9]{1,3}(/[0-9]+)?$', '.x')
         WHEN entity ~ '^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(/[0-9]+)?$' THEN concat_ws(':', split_part(entity, ':', 1), split_part(entity, ':', 2), 'x')
         ELSE left(entity, 2) || '***' END
 $$;

@@ -92,7 +92,7 @@ BEGIN
             'verdict', finding.verdict, 'condition', finding.condition, 'occurrences', finding.occurrences, 'escalation_owner', finding.escalation_owner,
             'late', finding.late, 'detected_at', raxx_detect.in_utc(finding.detected_at), 'runbook', r.runbook, 'do_not', r.do_not,
             'link', replace(s.console_link, '{finding_id}', finding.finding_id::text), 'because', because,
-            'psql', format('SELECT * FROM raxx_detect.detection_findings WHERE finding_id = %s \gx', finding.finding_id),
+            'psql', format(E'SELECT * FROM raxx_detect.detection_findings WHERE finding_id = %s \\gx', finding.finding_id),
             'triage_psql', format('UPDATE raxx_detect.detection_findings SET triage = ''acknowledged'' WHERE finding_id = %s;', finding.finding_id))
         FROM raxx_detect.notification_settings s
         LEFT JOIN raxx_detect.rules r ON r.rule_id = finding.rule_id

@@ -234,7 +234,7 @@ BEGIN
     END IF;
     RETURN payload;
 EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
-    RETURN regexp_replace(payload::text, '[^\x01-\x7f]', '?', 'g')::jsonb;
+    RETURN regexp_replace(payload::text, E'[^\\x01-\\x7f]', '?', 'g')::jsonb;
 END $$;
 COMMENT ON FUNCTION raxx_detect.in_utf8(jsonb) IS
 'A payload such that it can be sent: in a database whose encoding holds what is no UTF-8 (SQL_ASCII, WIN1252), rows could otherwise keep a channel from ever being served. There, what is not ASCII becomes question marks.';
