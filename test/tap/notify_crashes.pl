@@ -16,7 +16,7 @@ use Test::More;
 plan skip_all => 'raxx-notify is not built' if !defined program();
 
 my $findings = $ENV{FINDINGS} // 200;
-my $patience = 60 + $findings / 4;
+my $patience = 60 + $findings;
 my @points = qw(after_claim before_send after_send before_mark after_mark);
 my $folder = abs_path(PostgreSQL::Test::Utils::tempdir());
 make_certificates($folder);
