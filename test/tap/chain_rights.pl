@@ -13,7 +13,7 @@ use Test::More;
 my $page = slurp_file("$FindBin::RealBin/../../docs/operations.md");
 my ($for_rules) = $page =~ /^## A role for it\n.*?^```sql\n(.*?)^```/ms or BAIL_OUT('the page has no role');
 my ($for_chains) = $page =~ /^### Rights\n.*?^```sql\n(.*?)^```/ms or BAIL_OUT('the page has no rights for chains');
-s/^GRANT [^;]* ON app\..*\n//mg foreach $for_rules, $for_chains;
+s/^GRANT [^;]* ON (?:SCHEMA )?app\b.*\n//mg foreach $for_rules, $for_chains;
 
 my $node = new_chain_server("raxx_detect.checkpoint_command = 'cat >> outside'", "raxx_detect.checkpoint_source_command = 'cat outside'");
 append_to_file($node->data_dir . '/outside', '');
