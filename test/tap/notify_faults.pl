@@ -53,7 +53,7 @@ my ($median, $worst) = split /\|/, sql("SELECT percentile_disc(0.5) WITHIN GROUP
 	FROM raxx_detect.deliveries WHERE channel = 'mail' AND event = 'fired') l");
 note("mail while Slack hangs: median $median s, at most $worst s; hung meanwhile: " . ($hung->() - $hung_before));
 cmp_ok($median, '<', 1, 'a Slack that hangs for two seconds at a time delays no mail');
-ok($hung->() > $hung_before, 'and it has hung meanwhile');
+is(sql("SELECT count(*) FROM raxx_detect.deliveries d JOIN raxx_detect.channels c ON c.channel = d.channel WHERE c.kind = 'slack' AND d.state = 'delivered'"), '0', 'and has taken nothing meanwhile');
 Notify::control('DELETE', $slack, 'faults');
 
 # ---- random faults ----------------------------------------------------------------------------------------------------------------------
@@ -98,7 +98,16 @@ foreach my $counterpart ($slack, $mail)
 	note(ucfirst($counterpart == $mail ? 'mail: ' : 'Slack and webhooks: ') . count_of_faults($counterpart));
 	$counterpart == $mail ? order($mail, 'random', { rate => 0 }) : order($slack, 'random', { rate => 0 });
 }
-wait_until('all is at its end', sub { $hurry->('0 s'); sql("SELECT count(*) FROM raxx_detect.deliveries WHERE state IN ('pending', 'sending', 'bundled')") eq '0' });
+if (!eval { wait_until('all is at its end', sub { $hurry->('0 s'); sql("SELECT count(*) FROM raxx_detect.deliveries WHERE state IN ('pending', 'sending', 'bundled')") eq '0' }); 1 })
+{
+	diag(sql('SELECT string_agg(s::text, E\'\\n\') FROM raxx_detect.channel_states s'));
+	diag(sql(<<'END'));
+SELECT string_agg(format('%s %s %s %s of finding %s: %s attempts, next %s, deadline %s, bundle %s, error %s', d.delivery_id, d.channel, d.event, d.state, d.finding_id, d.attempts,
+	d.next_attempt_at, d.deadline, d.bundle, d.last_error), E'\n')
+FROM (SELECT * FROM raxx_detect.deliveries WHERE state IN ('pending', 'sending', 'bundled') ORDER BY delivery_id LIMIT 40) d
+END
+	die $@;
+}
 
 # ---- what has become of it ------------------------------------------------------------------------------------------------------------
 
