@@ -217,7 +217,8 @@ COMMENT ON TRIGGER announce_new ON raxx_detect.detection_findings IS 'Tells peop
 
 CREATE TRIGGER announce_change AFTER UPDATE OF severity, condition, verdict, occurrences ON raxx_detect.detection_findings FOR EACH ROW
 WHEN (NEW.updated_at = now() AND NEW.rule_id NOT LIKE '% (self-test)'
-      AND (OLD.severity, OLD.condition, OLD.verdict, OLD.occurrences) IS DISTINCT FROM (NEW.severity, NEW.condition, NEW.verdict, NEW.occurrences))
+      AND (OLD.severity IS DISTINCT FROM NEW.severity OR OLD.condition IS DISTINCT FROM NEW.condition
+           OR OLD.verdict IS DISTINCT FROM NEW.verdict OR OLD.occurrences IS DISTINCT FROM NEW.occurrences))
 EXECUTE FUNCTION raxx_detect.announce();
 COMMENT ON TRIGGER announce_change ON raxx_detect.detection_findings IS 'Tells people what has become of a finding.';
 
