@@ -20,8 +20,8 @@ CREATE INDEX ON error_events (event_time);
 CREATE INDEX ON passkey_begin_events (event_time);
 CREATE INDEX ON stripe_webhook_events (event_time);
 
--- Ten incidents, and what is noise: 12 rows within 4 minutes where that is the default.
-CREATE TABLE incidents (incident text PRIMARY KEY, begins timestamptz NOT NULL, kind text NOT NULL, who text NOT NULL, rows int NOT NULL DEFAULT 12, lasts interval NOT NULL DEFAULT '4 minutes');
+-- Ten incidents, and what is noise.
+CREATE TABLE incidents (incident text PRIMARY KEY, begins timestamptz NOT NULL, kind text NOT NULL, who text NOT NULL, rows int NOT NULL, lasts interval NOT NULL);
 
 -- Every so often, at a moment within that depends on its number only.
 CREATE FUNCTION moments(from_time timestamptz, to_time timestamptz, every interval, seed int, OUT n bigint, OUT at timestamptz) RETURNS SETOF record
