@@ -276,12 +276,14 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
            (SELECT count(*) FROM raxx_detect.run_spells(r.rule_id, now() - interval '1 day', now()) s WHERE s.outcome = 'error'),
            substring(e.detail FROM '(?:^|; )([0-9A-Z]{5}): '), e.started_at, e.detail,
            CASE WHEN NOT v.healthy THEN r.trouble
-                WHEN v.healthy AND r.minutes >= 0.05 THEN format('it sees; in the last day it was blind for %s minutes: see raxx_detect.blind_spells',
-                                                             round(r.minutes::numeric, 1))
-                WHEN v.healthy THEN 'it sees'
+                WHEN v.healthy THEN concat_ws('; ', 'it sees', CASE WHEN r.minutes >= 0.05
+                    THEN format('in the last day it was blind for %s minutes: see raxx_detect.blind_spells', round(r.minutes::numeric, 1)) END,
+                    CASE WHEN s.silences > 0 THEN format('silences hold back what it finds: %s, of %s findings (raxx_detect.silence_log)', s.silences, s.silenced_findings) END,
+                    CASE WHEN s.exceptions > 0 THEN format('exceptions set aside what it finds: %s, %s findings so far (raxx_detect.exception_log)', s.exceptions, s.excepted_findings) END)
                 WHEN r.judges THEN 'it has judged nothing yet'
                 ELSE format('%s: %s', r.state, r.state_reason) END
     FROM rules r
+    CROSS JOIN LATERAL raxx_detect.set_aside(r.rule_id) s
     CROSS JOIN LATERAL (SELECT CASE WHEN r.trouble IS NOT NULL THEN false WHEN r.judges AND r.lag IS NOT NULL THEN true END AS healthy) v
     LEFT JOIN LATERAL (SELECT u.started_at, u.detail FROM raxx_detect.rule_runs u
                        WHERE u.rule_id = r.rule_id AND u.outcome = 'error' ORDER BY u.run_id DESC LIMIT 1) e ON true

@@ -37,7 +37,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH messages AS (
         SELECT DISTINCT ON (d.finding_id) d.finding_id, d.severity, d.channel, d.state, d.payload, d.created_at
         FROM raxx_detect.deliveries d
-        WHERE d.mode <> 'digest' AND d.finding_id IS NOT NULL AND d.created_at > from_time AND d.created_at <= to_time AND d.state <> 'cancelled'
+        WHERE d.mode <> 'digest' AND d.finding_id IS NOT NULL AND d.created_at > from_time AND d.created_at <= to_time AND d.state NOT IN ('cancelled', 'silenced')
         ORDER BY d.finding_id, d.delivery_id DESC
     )
     SELECT (SELECT count(*) FROM messages),
@@ -52,13 +52,13 @@ COMMENT ON FUNCTION raxx_detect.digest_told(text, timestamptz, timestamptz) IS '
 
 CREATE FUNCTION raxx_detect.digest_open(entities text, before timestamptz, OUT total bigint, OUT open jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed' AND f.detected_at <= before),
+    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed' AND f.exception_id IS NULL AND f.detected_at <= before),
            (SELECT coalesce(jsonb_agg(jsonb_build_object('finding_id', f.finding_id, 'severity', f.severity, 'rule_id', f.rule_id, 'entity', raxx_detect.shown_entity(f.entity, entities),
                        'summary', CASE WHEN entities = 'full' THEN f.summary END, 'since', raxx_detect.in_utc(lower(f.episode)), 'condition', f.condition, 'triage', f.triage)
                        ORDER BY f.severity DESC, f.finding_id), '[]')
-            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' AND x.detected_at <= before ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
+            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' AND x.exception_id IS NULL AND x.detected_at <= before ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_open(text, timestamptz) IS 'The findings from then or before that nobody has closed: how many, and the 50 worst and newest.';
+COMMENT ON FUNCTION raxx_detect.digest_open(text, timestamptz) IS 'The findings from then or before that nobody has closed, and no exception sets aside: how many, and the 50 worst and newest.';
 
 CREATE FUNCTION raxx_detect.digest_rules() RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -180,7 +180,7 @@ DECLARE
 BEGIN
     DELETE FROM raxx_detect.deliveries d
     WHERE d.delivery_id IN (SELECT k.delivery_id FROM raxx_detect.deliveries k
-                            WHERE k.ended_at < now() - raxx_detect.keep_runs() AND k.state IN ('delivered', 'dead', 'cancelled')
+                            WHERE k.ended_at < now() - raxx_detect.keep_runs() AND k.state IN ('delivered', 'dead', 'cancelled', 'silenced')
                               -- Whom a finding that still lasts was told to is asked for when it ends.
                               AND NOT EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.finding_id = k.finding_id AND f.condition <> 'cleared')
                             ORDER BY k.ended_at LIMIT at_most);
