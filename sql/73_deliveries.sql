@@ -182,9 +182,11 @@ CREATE FUNCTION raxx_detect.deliver_to_the_told(finding raxx_detect.detection_fi
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     told record;
+    silenced boolean := raxx_detect.silence_of(finding.rule_id, finding.entity) IS NOT NULL;  -- then they are not told of this, either
 BEGIN
     FOR told IN SELECT DISTINCT ON (d.channel) d.channel, d.mode FROM raxx_detect.deliveries d
-                WHERE d.finding_id = finding.finding_id AND d.state NOT IN ('cancelled', 'silenced') AND d.event <> 'dead_letter' AND d.channel <> ALL (except_channels)
+                WHERE d.finding_id = finding.finding_id AND (d.state NOT IN ('cancelled', 'silenced') OR d.state = 'silenced' AND d.ended_at IS NULL AND silenced)
+                  AND d.event <> 'dead_letter' AND d.channel <> ALL (except_channels)
                 ORDER BY d.channel, d.delivery_id DESC LOOP
         PERFORM raxx_detect.deliver(finding, event, NULL, told.channel, told.mode, false, 'whom the finding was told to before');
     END LOOP;
