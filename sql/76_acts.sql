@@ -1,5 +1,5 @@
 -- What people do about findings (triage, exceptions, silences), and what all of that has in common: it is on record who did it and why, as
--- the server knows it, and nobody rewrites the record. Rights decide who may do what (packaging/roles.sql); triggers see to the rest, so that
+-- the server knows it, and nobody rewrites the record. Rights decide who may do what (docs/roles.sql); triggers see to the rest, so that
 -- whoever writes to the tables by hand is held to the same.
 
 CREATE FUNCTION raxx_detect.is_restoring(relation oid) RETURNS boolean

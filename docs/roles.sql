@@ -1,8 +1,8 @@
 -- Roles for raxx_detect: who may look, act, configure, run and send, as privileges of PostgreSQL. Run it in each database, by the owner of
 -- the extension or a superuser, and again after ALTER EXTENSION raxx_detect UPDATE: it can be repeated, and grants what is new.
 --
---     psql -d app -f packaging/roles.sql
---     GRANT raxx_operator TO alice;          -- people get one of the first three
+--     psql -1 -v ON_ERROR_STOP=1 -d app -f docs/roles.sql
+--     psql -d app -c 'GRANT raxx_operator TO alice'          # people get one of the first three
 --
 --     raxx_reader     sees findings, rules, health
 --     raxx_operator   is a reader, and acts on findings: triage, silences, exceptions. Writes no column of the engine's
@@ -12,8 +12,6 @@
 --
 -- None of them can rewrite what people did (raxx_detect.finding_actions, silences, exceptions): triggers refuse that to everybody.
 -- Not here, since not everybody needs it: docs/operations.md has what the hash chain and pg_stat_statements take.
-
-BEGIN;
 
 DO $$
 DECLARE
@@ -68,5 +66,3 @@ GRANT UPDATE (state, state_reason, state_since) ON raxx_detect.rules TO raxx_run
 
 -- The notifier.
 GRANT INSERT, UPDATE ON raxx_detect.deliveries, raxx_detect.channel_states, raxx_detect.notifiers, raxx_detect.digests TO raxx_notifier;
-
-COMMIT;
