@@ -122,7 +122,11 @@ DECLARE
     events text[] := ARRAY(SELECT d.event FROM raxx_detect.deliveries d
                            WHERE d.finding_id = finding.finding_id AND d.state = 'silenced' AND d.ended_at IS NULL ORDER BY d.delivery_id);
 BEGIN
-    IF 'fired' = ANY (events) THEN
+    IF finding.condition = 'cleared' THEN
+        IF NOT 'fired' = ANY (events) THEN  -- who heard that it fires hears that it is over
+            PERFORM raxx_detect.deliver_to_the_told(finding, 'cleared');
+        END IF;
+    ELSIF 'fired' = ANY (events) THEN
         PERFORM raxx_detect.deliver_by_routes(finding, 'fired', NULL, why);
     ELSIF 'escalated' = ANY (events) THEN
         PERFORM raxx_detect.deliver_escalation(finding, (
@@ -150,10 +154,9 @@ BEGIN
         CONTINUE WHEN NOT FOUND;
         finding := (SELECT f FROM raxx_detect.detection_findings f WHERE f.finding_id = over.finding_id);
         CONTINUE WHEN raxx_detect.silence_of(finding.rule_id, finding.entity) IS NOT NULL;
-        IF finding.condition <> 'cleared' AND finding.exception_id IS NULL
-           AND (finding.triage <> 'closed' OR raxx_detect.rose_after_closing(finding.finding_id)) THEN
+        IF finding.exception_id IS NULL AND (finding.triage <> 'closed' OR raxx_detect.rose_after_closing(finding.finding_id)) THEN
             PERFORM raxx_detect.tell_held_back(finding, over.silence_id);
-            told := told + 1;
+            told := told + (finding.condition <> 'cleared')::int;
         END IF;
         UPDATE raxx_detect.deliveries d SET ended_at = clock_timestamp()
         WHERE d.finding_id = over.finding_id AND d.state = 'silenced' AND d.ended_at IS NULL;
@@ -161,7 +164,7 @@ BEGIN
     RETURN told;
 END $$;
 COMMENT ON FUNCTION raxx_detect.tell_after_silences() IS
-'Tells what silences that are over have held back, as far as it still fires and is open, each finding once, as it is now and to whom the routes lead now. Returns how many findings. Called by each run, and by raxx_detect.claim_deliveries.';
+'Tells what silences that are over have held back, as far as it still fires and is open, each finding once, as it is now and to whom the routes lead now; and that it is over to those who had been told of it before the silence. Returns how many findings still fire. Called by each run, and by raxx_detect.claim_deliveries.';
 
 CREATE VIEW raxx_detect.silence_log AS
 SELECT s.silence_id, s.rule_id, s.entity, s.starts_at <= now() AND s.until > now() AND s.ended_at IS NULL AS holds, s.starts_at, s.until, s.reason, s.created_by,

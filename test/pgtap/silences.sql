@@ -1,7 +1,7 @@
 -- Silences: who is not told of what, and until when; that what is held back is kept, counted and told when it still matters; and that nothing
 -- is invisible. All is one transaction, in which now() stands still: time goes by in that silences are moved (pg_temp.shift).
 BEGIN;
-SELECT plan(68);
+SELECT plan(71);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -145,6 +145,17 @@ SELECT raxx_detect.end_silence(id, 'r') FROM s3;
 SELECT is((SELECT count(*) FROM raxx_detect.run_all() WHERE outcome = 'error'), 0::bigint, 'the run after the end');
 SELECT results_eq('SELECT what FROM pg_temp.told OFFSET 3', $$VALUES ('slow escalated pending'), ('fast escalated pending')$$, 'tells that it has risen');
 SELECT is((payload ->> 'was_severity', payload ->> 'severity', push), ('high'::text, 'critical'::text, true), 'from what to what') FROM raxx_detect.deliveries WHERE channel = 'slow' AND state = 'pending';
+
+SELECT pg_temp.fresh();
+CREATE TEMP TABLE heard AS SELECT pg_temp.find('high', 'x') AS id;
+SELECT pg_temp.later();
+CREATE TEMP TABLE s5 AS SELECT raxx_detect.silence(NULL, 'x', now() + interval '1 hour', 'r') AS id;
+SELECT pg_temp.change(id, 'condition = ''cleared''') FROM heard;
+SELECT pg_temp.later();
+SELECT results_eq('SELECT what FROM pg_temp.told', $$VALUES ('fast fired pending'), ('fast cleared silenced')$$, 'that it is over is held back, too');
+SELECT raxx_detect.end_silence(id, 'r') FROM s5;
+SELECT is(raxx_detect.tell_after_silences(), 0::bigint, 'nothing fires any more');
+SELECT results_eq('SELECT what FROM pg_temp.told', $$VALUES ('fast fired pending'), ('fast cleared silenced (over)'), ('fast cleared pending')$$, 'and who heard that it did hears that it is over');
 
 -- ---- several at once -----------------------------------------------------------------------------------------------------------------
 SELECT pg_temp.fresh();
