@@ -243,6 +243,21 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.told(text, timestamptz, text) IS 'What keeps a rule from seeing, as raxx_detect.health tells it.';
 
+CREATE FUNCTION raxx_detect.set_aside(rule_id text, OUT silences bigint, OUT silenced_findings bigint, OUT exceptions bigint, OUT excepted_findings bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SELECT count(*) INTO silences FROM raxx_detect.silences s CROSS JOIN raxx_detect.rules r
+    WHERE r.rule_id = set_aside.rule_id AND r.allows_exceptions AND coalesce(s.rule_id = r.rule_id, true)
+      AND s.starts_at <= now() AND s.until > now() AND s.ended_at IS NULL;
+    SELECT count(DISTINCT d.finding_id) INTO silenced_findings FROM raxx_detect.deliveries d JOIN raxx_detect.detection_findings f ON f.finding_id = d.finding_id
+    WHERE d.state = 'silenced' AND d.ended_at IS NULL AND f.rule_id = set_aside.rule_id;
+    SELECT count(*) INTO exceptions FROM raxx_detect.exceptions x
+    WHERE x.rule_id = set_aside.rule_id AND x.expires_at > now() AND x.ended_at IS NULL;
+    SELECT count(*) INTO excepted_findings FROM raxx_detect.detection_findings f WHERE f.rule_id = set_aside.rule_id AND f.exception_id IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.set_aside(text) IS
+'What keeps findings of a rule from being told now: how many silences and exceptions hold, how many findings have something to say that silences hold back, and how many exceptions have set aside so far.';
+
 CREATE FUNCTION raxx_detect.health_now(OUT rule_id text, OUT healthy boolean, OUT lag interval, OUT settled_lag interval,
     OUT blind_minutes numeric, OUT errors bigint, OUT sqlstate text, OUT last_error_at timestamptz, OUT last_error text, OUT reason text)
 RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$

@@ -3,24 +3,6 @@
 -- the digest lists them. An exception sets aside what is found while it holds, and what began and ended while it held, however late that is
 -- found. What outlasts it is told when it has ended.
 
-CREATE TABLE raxx_detect.exceptions (
-    exception_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    rule_id text NOT NULL,
-    entity text NOT NULL,
-    reason text NOT NULL,
-    expires_at timestamptz NOT NULL,
-    created_by name NOT NULL DEFAULT session_user,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    ended_at timestamptz,
-    ended_by name,
-    ended_because text
-);
-CREATE INDEX exceptions_by_entity ON raxx_detect.exceptions (rule_id, entity);
-COMMENT ON TABLE raxx_detect.exceptions IS 'Entities that rules know. Written by raxx_detect.add_exception and raxx_detect.end_exception; nobody changes or deletes rows. raxx_detect.exception_log shows what each has set aside.';
-COMMENT ON COLUMN raxx_detect.exceptions.entity IS 'As findings name it.';
-COMMENT ON COLUMN raxx_detect.exceptions.expires_at IS 'From then on it does not hold any more.';
-COMMENT ON COLUMN raxx_detect.exceptions.ended_at IS 'When somebody ended it before its time.';
-
 CREATE FUNCTION raxx_detect.guard_exceptions() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -2,26 +2,6 @@
 -- kept (deliveries of state silenced), counted, and listed in the digest. A silence ends by itself: it does not fit any more. What still
 -- fires is told then, by the next run or by raxx-notify, whoever looks first.
 
-CREATE TABLE raxx_detect.silences (
-    silence_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    rule_id text,
-    entity text,
-    starts_at timestamptz NOT NULL DEFAULT now(),
-    until timestamptz NOT NULL,
-    reason text NOT NULL,
-    created_by name NOT NULL DEFAULT session_user,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    ended_at timestamptz,
-    ended_by name,
-    ended_because text
-);
-CREATE INDEX silences_not_ended ON raxx_detect.silences (until) WHERE ended_at IS NULL;
-COMMENT ON TABLE raxx_detect.silences IS 'When people were, or are, not told of what. Written by raxx_detect.silence and raxx_detect.end_silence; nobody changes or deletes rows. raxx_detect.silence_log shows what each has held back.';
-COMMENT ON COLUMN raxx_detect.silences.rule_id IS 'NULL: any rule that allows it (rules.allows_exceptions).';
-COMMENT ON COLUMN raxx_detect.silences.entity IS 'As findings name it; NULL: any.';
-COMMENT ON COLUMN raxx_detect.silences.until IS 'From then on it does not hold any more.';
-COMMENT ON COLUMN raxx_detect.silences.ended_at IS 'When somebody ended it before its time.';
-
 CREATE FUNCTION raxx_detect.guard_silences() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
