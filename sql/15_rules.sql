@@ -51,7 +51,8 @@ CREATE TABLE raxx_detect.rules (
     state_reason text NOT NULL DEFAULT 'not looked at yet',
     state_since timestamptz NOT NULL DEFAULT now(),
     last_validated timestamptz,
-    overrides text[]
+    overrides text[],
+    allows_exceptions boolean NOT NULL DEFAULT true
 );
 COMMENT ON TABLE raxx_detect.rules IS 'The rules. Change parameters with raxx_detect.set_params, which checks them.';
 COMMENT ON COLUMN raxx_detect.rules.severity IS 'The highest severity that a finding of the rule can have.';
@@ -59,6 +60,7 @@ COMMENT ON COLUMN raxx_detect.rules.waits_for IS 'What somebody has to do so tha
 COMMENT ON COLUMN raxx_detect.rules.false_alarms_per_month IS 'What the rule is declared to cost in false alarms.';
 COMMENT ON COLUMN raxx_detect.rules.last_validated IS 'When raxx_detect.self_test last passed for the rule.';
 COMMENT ON COLUMN raxx_detect.rules.overrides IS 'What somebody has changed of a shipped rule: names of columns, and of parameters as params.NAME. All else is as shipped, and changes with the extension''s version. NULL: the rule is not a shipped one.';
+COMMENT ON COLUMN raxx_detect.rules.allows_exceptions IS 'Whether raxx_detect.add_exception and raxx_detect.silence may keep a finding of the rule from being told.';
 
 CREATE TABLE raxx_detect.rule_state_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
