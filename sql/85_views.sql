@@ -29,7 +29,7 @@ BEGIN
     RETURN (
         WITH merged AS (
             SELECT (b.place - 1) / ceil(cardinality(heights) / width::numeric)::int AS place,
-                   max(least(greatest(nullif(b.height, 'NaN'), -1e300), 1e300)) AS height
+                   max(CASE WHEN b.height <> 'NaN' THEN least(greatest(b.height, -1e300), 1e300) END) AS height
             FROM unnest(heights) WITH ORDINALITY b(height, place) GROUP BY 1
         ), span AS (
             SELECT least(min(m.height), 0) AS low, greatest(max(m.height), 0) AS high FROM merged m

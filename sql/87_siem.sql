@@ -25,6 +25,12 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.some_line(text, int) IS 'As raxx_detect.one_line; NULL for a text in which nothing is left.';
 
+CREATE FUNCTION raxx_detect.web_address(address text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN address ~ '^https?://[][!#$%&()*+,./0-9:;=?@A-Z_a-z~-]*$' AND length(address) <= 2000 THEN address END
+$$;
+COMMENT ON FUNCTION raxx_detect.web_address(text) IS 'The address, if it is one that a message may make a link; NULL otherwise.';
+
 -- ---- OCSF 1.3 ------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.ocsf_headline(finding raxx_detect.detection_findings, title text) RETURNS text
@@ -39,7 +45,7 @@ COMMENT ON FUNCTION raxx_detect.ocsf_headline(raxx_detect.detection_findings, te
 CREATE FUNCTION raxx_detect.ocsf_finding_info(finding raxx_detect.detection_findings, payload jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object('uid', finding.finding_id::text, 'uid_alt', raxx_detect.some_line(finding.det_id, 80), 'title', raxx_detect.one_line(payload ->> 'title', 160),
-        'desc', raxx_detect.some_line(payload ->> 'summary', 600), 'src_url', payload ->> 'link',
+        'desc', raxx_detect.some_line(payload ->> 'summary', 600), 'src_url', raxx_detect.web_address(payload ->> 'link'),
         'created_time', raxx_detect.epoch_ms(finding.detected_at), 'modified_time', raxx_detect.epoch_ms(finding.updated_at),
         'first_seen_time', raxx_detect.epoch_ms(lower(finding.episode)), 'last_seen_time', raxx_detect.epoch_ms(upper(finding.episode)),
         'types', jsonb_build_array(raxx_detect.one_line(finding.category, 80)), 'data_sources', jsonb_build_array(raxx_detect.one_line(finding.source, 80)),
@@ -107,7 +113,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'event', jsonb_build_object('kind', 'alert', 'category', raxx_detect.ecs_categories(finding.category), 'type', '["info"]'::jsonb,
             'module', 'raxx_detect', 'dataset', 'raxx_detect.findings', 'provider', 'raxx_detect', 'id', finding.finding_id::text, 'code', raxx_detect.some_line(finding.det_id, 80),
             'action', raxx_detect.event_now(finding), 'reason', raxx_detect.one_line(finding.summary, 600), 'severity', v.severity, 'risk_score', v.severity,
-            'created', raxx_detect.in_utc(finding.detected_at), 'url', p.payload ->> 'link',
+            'created', raxx_detect.in_utc(finding.detected_at), 'url', raxx_detect.web_address(p.payload ->> 'link'),
             'start', CASE WHEN t.starts IS NOT NULL THEN raxx_detect.in_utc(lower(finding.episode)) END, 'end', CASE WHEN t.ends IS NOT NULL THEN raxx_detect.in_utc(upper(finding.episode)) END,
             'duration', CASE WHEN t.ends - t.starts < 9e12 THEN (t.ends - t.starts) * 1000000 END),  -- nanoseconds
         'rule', jsonb_build_object('id', raxx_detect.some_line(finding.rule_id, 80), 'name', raxx_detect.some_line(p.payload ->> 'title', 160),
