@@ -29,13 +29,13 @@ BEGIN
     RETURN (
         WITH merged AS (
             SELECT (b.place - 1) / ceil(cardinality(heights) / width::numeric)::int AS place,
-                   max(CASE WHEN b.height <> 'NaN' THEN least(greatest(b.height, -1e300), 1e300) END) AS height
+                   max(CASE WHEN b.height <> 'NaN' THEN least(greatest(b.height, -1e300), 1e300) END)::numeric AS height  -- no overflow, no underflow
             FROM unnest(heights) WITH ORDINALITY b(height, place) GROUP BY 1
         ), span AS (
             SELECT least(min(m.height), 0) AS low, greatest(max(m.height), 0) AS high FROM merged m
         )
         SELECT string_agg(CASE WHEN m.height IS NULL THEN ' ' WHEN s.high = s.low THEN left(ladder, 1)
-                               ELSE substr(ladder, 1 + ceil(7 * ((m.height / 2 - s.low / 2) / (s.high / 2 - s.low / 2)))::int, 1) END, '' ORDER BY m.place)
+                               ELSE substr(ladder, 1 + ceil(7 * (m.height - s.low) / (s.high - s.low))::int, 1) END, '' ORDER BY m.place)
         FROM merged m, span s
     );
 END $$;

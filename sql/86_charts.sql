@@ -52,18 +52,18 @@ COMMENT ON FUNCTION raxx_detect.html_table(text[], jsonb) IS 'A table: cells is 
 -- ---- charts -------------------------------------------------------------------------------------------------------
 
 CREATE TYPE raxx_detect.chart_frame AS (
-    numbers float8[],
-    usual float8[],
-    max_value float8,
-    low float8,
-    high float8,
-    limit_at float8,
+    numbers numeric[],
+    usual numeric[],
+    max_value numeric,
+    low numeric,
+    high numeric,
+    limit_at numeric,
     bucket_seconds float8,
     starts timestamptz,
     mark_from float8,
     mark_to float8
 );
-COMMENT ON TYPE raxx_detect.chart_frame IS 'A series as it is drawn: its numbers, what is usual, the span from low to high, and where the mark is, in buckets.';
+COMMENT ON TYPE raxx_detect.chart_frame IS 'A series as it is drawn: its numbers, what is usual, the span from low to high, and where the mark is, in buckets. Numeric, in which nothing overflows and nothing underflows.';
 
 CREATE FUNCTION raxx_detect.chart_of(series jsonb) RETURNS raxx_detect.chart_frame
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -81,19 +81,19 @@ BEGIN
     END IF;
     c.low := least(c.low, (SELECT min(u) FROM unnest(c.usual) u), c.limit_at);
     c.high := greatest(c.max_value, (SELECT max(u) FROM unnest(c.usual) u), c.limit_at, c.low);
-    -- Room above; and of what is all the same, or as large as numbers get, something to divide by.
-    c.high := c.high + least(greatest((c.high / 2 - c.low / 2) * 0.16, CASE WHEN c.high = c.low THEN greatest(abs(c.high), 1) ELSE 0 END), 1e307 - least(c.high, 1e307));
+    -- Room above; and of what is all the same, something to divide by.
+    c.high := c.high + CASE WHEN c.high > c.low THEN (c.high - c.low) * 0.16 ELSE 1 END;
     c.mark_from := extract(epoch FROM (series ->> 'mark_from')::timestamptz - c.starts) / c.bucket_seconds;
     c.mark_to := extract(epoch FROM (series ->> 'mark_to')::timestamptz - c.starts) / c.bucket_seconds;
     RETURN c;
 END $$;
 COMMENT ON FUNCTION raxx_detect.chart_of(jsonb) IS 'How a series (raxx_detect.finding_series) is drawn; NULL if there is nothing to draw.';
 
-CREATE FUNCTION raxx_detect.chart_height(c raxx_detect.chart_frame, value float8) RETURNS numeric
+CREATE FUNCTION raxx_detect.chart_height(c raxx_detect.chart_frame, value numeric) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT round(greatest(0, least(100, 100 * ((value / 2 - c.low / 2) / nullif(c.high / 2 - c.low / 2, 0))))::numeric, 1)
+    SELECT trim_scale(round(100 * (value - c.low) / (c.high - c.low), 1))
 $$;
-COMMENT ON FUNCTION raxx_detect.chart_height(raxx_detect.chart_frame, float8) IS 'How high a value is in a chart, in per cent.';
+COMMENT ON FUNCTION raxx_detect.chart_height(raxx_detect.chart_frame, numeric) IS 'How high a value is in a chart, in per cent.';
 
 CREATE FUNCTION raxx_detect.chart_shapes(c raxx_detect.chart_frame) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -107,7 +107,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHERE c.mark_from < cardinality(c.numbers) AND coalesce(c.mark_to, 1) >= 0
     )
     SELECT concat(
-        (SELECT format('<rect class="mark" x="%s" y="0" width="%s" height="100"/>', round(10 * m.from_bucket::numeric, 1), round(greatest(10 * (m.to_bucket - m.from_bucket), 2)::numeric, 1)) FROM mark m),
+        (SELECT format('<rect class="mark" x="%s" y="0" width="%s" height="100"/>', trim_scale(round(10 * m.from_bucket::numeric, 1)), trim_scale(round(greatest(10 * (m.to_bucket - m.from_bucket), 2)::numeric, 1))) FROM mark m),
         (SELECT format('<path class="unknown" d="%s"/>', string_agg(format('M%s 0h10v100h-10z', 10 * b.place), '' ORDER BY b.place)) FROM bars b WHERE b.value IS NULL HAVING count(*) > 0),
         (SELECT string_agg(format('<path class="%s" d="%s"/>', CASE WHEN d.marked THEN 'hit' ELSE 'bar' END, d.shapes), '' ORDER BY d.marked)
          FROM (SELECT b.marked, string_agg(format('M%s %sV%sh8V%sz', 10 * b.place + 1, 100 - b.zero, 100 - b.height, 100 - b.zero), '' ORDER BY b.place) AS shapes
