@@ -8,10 +8,12 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
         THEN regexp_replace(regexp_replace(left(hostile, most + 1), E'[\\t\\n\\v\\f\\r\\u0085\\u2028\\u2029]', ' ', 'g'),
             E'[\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u115f\\u1160\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164'
             '\\ufdd0-\\ufdef\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\\U000e0000-\\U000e0fff]', '?', 'g')
-        ELSE regexp_replace(regexp_replace(left(hostile, most + 1), E'[\\t\\n\\v\\f\\r]', ' ', 'g'), '[[:cntrl:]]', '?', 'g') END) AS line) clean
+        ELSE regexp_replace(regexp_replace(left(hostile, most + 1), E'[\\t\\n\\v\\f\\r]', ' ', 'g'),
+            -- Other encodings hold what is nothing in UTF-8, which a client could not get.
+            CASE WHEN getdatabaseencoding() IN ('LATIN1', 'LATIN9') THEN E'[\\u0001-\\u001f\\u007f-\\u009f\\u00ad]' ELSE '[^ -~]' END, '?', 'g') END) AS line) clean
 $$;
 COMMENT ON FUNCTION raxx_detect.one_line(text, int) IS
-'A text that anybody may have written as one harmless line, as raxx-notify makes it: line breaks and tabs are blanks; other control characters, what turns the direction of writing and what cannot be seen are question marks; what is beyond so many characters is cut and ends in three dots. NULL for NULL.';
+'A text that anybody may have written as one harmless line, as raxx-notify makes it: line breaks and tabs are blanks; other control characters, what turns the direction of writing and what cannot be seen are question marks, and so is, in databases that are neither in UTF-8 nor in LATIN1 or LATIN9, what is not ASCII; what is beyond so many characters is cut and ends in three dots. NULL for NULL.';
 
 -- ---- pictures of a line -------------------------------------------------------------------------------------------
 

@@ -24,12 +24,12 @@ SELECT is(count(*), (SELECT count(*) FROM raxx_detect.detection_findings), 'each
 SELECT is_empty($$ SELECT e FROM o WHERE NOT e ?& '{activity_id,category_uid,class_uid,finding_info,metadata,severity_id,time,type_uid}' $$, 'what is required is there');
 SELECT is_empty($$ SELECT e FROM o WHERE NOT e -> 'finding_info' ?& '{uid,title}' OR NOT e -> 'metadata' ?& '{version,product}' OR NOT e #> '{metadata,product}' ?& '{name,vendor_name}' $$, 'and in its objects');
 SELECT is_empty($$ SELECT e FROM o WHERE (e ->> 'type_uid')::int <> 100 * (e ->> 'class_uid')::int + (e ->> 'activity_id')::int OR e ->> 'class_uid' <> '2004' OR e ->> 'category_uid' <> '2' $$, 'of the class 2004');
-SELECT set_eq($$ SELECT e ->> 'severity_id', e ->> 'severity', (finding).severity::text FROM o $$, $$ VALUES ('2', 'Low', 'low'), ('3', 'Medium', 'medium'), ('4', 'High', 'high'), ('5', 'Critical', 'critical') $$, 'severities');
-SELECT set_eq($$ SELECT e ->> 'activity_id', e ->> 'activity_name' FROM o $$, $$ VALUES ('1', 'Create'), ('2', 'Update'), ('3', 'Close') $$, 'activities');
-SELECT set_eq($$ SELECT e ->> 'status_id', e ->> 'status', (finding).triage FROM o WHERE (finding).condition <> 'cleared' $$,
+SELECT set_eq($$ SELECT e ->> 'severity_id' AS a, e ->> 'severity' AS b, (finding).severity::text AS c FROM o $$, $$ VALUES ('2', 'Low', 'low'), ('3', 'Medium', 'medium'), ('4', 'High', 'high'), ('5', 'Critical', 'critical') $$, 'severities');
+SELECT set_eq($$ SELECT e ->> 'activity_id' AS a, e ->> 'activity_name' AS b FROM o $$, $$ VALUES ('1', 'Create'), ('2', 'Update'), ('3', 'Close') $$, 'activities');
+SELECT set_eq($$ SELECT e ->> 'status_id' AS a, e ->> 'status' AS b, (finding).triage AS c FROM o WHERE (finding).condition <> 'cleared' $$,
     $$ VALUES ('1', 'New', 'new'), ('2', 'In Progress', 'acknowledged'), ('4', 'Resolved', 'closed') $$, 'what people made of it is the status');
-SELECT set_eq($$ SELECT e ->> 'status_id', e ->> 'activity_id' FROM o WHERE (finding).condition = 'cleared' $$, $$ VALUES ('4', '3') $$, 'what is over is resolved');
-SELECT set_eq($$ SELECT e #>> '{finding_info,analytic,type_id}', e #>> '{finding_info,analytic,type}', (finding).fired_by FROM o $$, $$ VALUES ('1', 'Rule', 'threshold'), ('3', 'Statistical', 'baseline') $$, 'how it was found');
+SELECT set_eq($$ SELECT e ->> 'status_id' AS a, e ->> 'activity_id' AS b FROM o WHERE (finding).condition = 'cleared' $$, $$ VALUES ('4', '3') $$, 'what is over is resolved');
+SELECT set_eq($$ SELECT e #>> '{finding_info,analytic,type_id}' AS a, e #>> '{finding_info,analytic,type}' AS b, (finding).fired_by AS c FROM o $$, $$ VALUES ('1', 'Rule', 'threshold'), ('3', 'Statistical', 'baseline') $$, 'how it was found');
 SELECT is_empty($$ SELECT e FROM o WHERE jsonb_typeof(e -> 'time') <> 'number' OR (e ->> 'time')::numeric <> 1795797065000 $$, 'times are milliseconds');
 SELECT is(e ->> 'start_time', '1795795200000', 'of whole seconds') FROM o WHERE (finding).entity = '203.0.113.7' LIMIT 1;
 SELECT is_empty($$ SELECT e FROM o WHERE (finding).entity IN ('203.0.113.0/24', '999.1.1.1') AND (e ? 'start_time' OR e ? 'end_time') $$, 'none where none can be told');
@@ -49,7 +49,7 @@ SELECT is_empty($$ SELECT e FROM c WHERE NOT e ?& '{@timestamp,ecs,message,event
 SELECT is_empty($$ SELECT e FROM c WHERE NOT e -> 'event' ?& '{kind,category,type,id,severity,created}' $$, 'and of an event');
 SELECT is_empty($$ SELECT e FROM c WHERE e #>> '{event,kind}' <> 'alert' OR e #> '{event,type}' <> '["info"]' OR NOT e #> '{event,category}' <@
     '["api","authentication","configuration","database","driver","email","file","host","iam","intrusion_detection","library","malware","network","package","process","registry","session","threat","vulnerability","web"]' $$, 'enumerations are ECS''s');
-SELECT set_eq($$ SELECT e #>> '{event,severity}', (finding).severity::text FROM c $$, $$ VALUES ('21', 'low'), ('47', 'medium'), ('73', 'high'), ('99', 'critical') $$, 'severities are Elastic''s');
+SELECT set_eq($$ SELECT e #>> '{event,severity}' AS a, (finding).severity::text AS b FROM c $$, $$ VALUES ('21', 'low'), ('47', 'medium'), ('73', 'high'), ('99', 'critical') $$, 'severities are Elastic''s');
 SELECT is_empty($$ SELECT e FROM c WHERE e ->> '@timestamp' !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$' $$, 'times are ISO 8601');
 SELECT results_eq($$ SELECT e #>> '{event,start}', e #>> '{event,end}', e #>> '{event,duration}' FROM c WHERE (finding).entity = '203.0.113.7' LIMIT 1 $$,
     $$ VALUES ('2026-11-27T16:00:00Z', '2026-11-27T16:47:00Z', '2820000000000') $$, 'a duration is in nanoseconds');
