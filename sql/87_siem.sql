@@ -36,9 +36,9 @@ COMMENT ON FUNCTION raxx_detect.web_address(text) IS 'The address, if it is one 
 CREATE FUNCTION raxx_detect.ocsf_headline(finding raxx_detect.detection_findings, title text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('%s: %s', CASE raxx_detect.event_now(finding) WHEN 'cleared' THEN format('Cleared (%s)', s.word) WHEN 'no_data' THEN format('No data (%s)', s.word)
-                                 WHEN 'changed' THEN s.word || ', changed' ELSE s.word END, raxx_detect.one_line(raxx_detect.one_line(title, 160), 110))
+                                 WHEN 'changed' THEN s.word || ', changed' ELSE s.word END, CASE WHEN length(s.title) <= 110 THEN s.title ELSE left(s.title, 107) || '...' END)
            || coalesce(', ' || raxx_detect.some_line(finding.entity, 60), '')
-    FROM (SELECT upper(finding.severity::text) AS word) s
+    FROM (SELECT upper(finding.severity::text) AS word, raxx_detect.one_line(title, 160) AS title) s
 $$;
 COMMENT ON FUNCTION raxx_detect.ocsf_headline(raxx_detect.detection_findings, text) IS 'The headline of a message about a finding, in a line.';
 
