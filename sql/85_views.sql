@@ -71,11 +71,12 @@ COMMENT ON FUNCTION raxx_detect.amount_in_words(raxx_detect.detection_findings) 
 
 CREATE FUNCTION raxx_detect.length_in_words(finding raxx_detect.detection_findings, at timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN NOT isfinite(lower(finding.episode)) OR upper(finding.episode) >= '9999-01-01 00:00:00+00' THEN NULL
-                WHEN NOT upper_inf(finding.episode) THEN raxx_detect.in_words(upper(finding.episode) - lower(finding.episode))
-                ELSE raxx_detect.in_words(greatest(at - lower(finding.episode), interval '0')) || ' so far' END
+    SELECT raxx_detect.in_words(make_interval(secs => s.seconds - mod(s.seconds, CASE WHEN s.seconds >= 86400 THEN 3600 WHEN s.seconds >= 3600 THEN 60 ELSE 1 END)))
+           || CASE WHEN upper_inf(finding.episode) THEN ' so far' ELSE '' END
+    FROM (SELECT greatest(extract(epoch FROM coalesce(upper(finding.episode), at) - lower(finding.episode)), 0) AS seconds
+          WHERE isfinite(lower(finding.episode)) AND coalesce(upper(finding.episode), at) < '9999-01-01 00:00:00+00') s
 $$;
-COMMENT ON FUNCTION raxx_detect.length_in_words(raxx_detect.detection_findings, timestamptz) IS 'How long a finding''s episode was, or has been at a time: 5 min 3 s, 2 h so far. NULL where its times cannot be meant.';
+COMMENT ON FUNCTION raxx_detect.length_in_words(raxx_detect.detection_findings, timestamptz) IS 'How long a finding''s episode was, or has been at a time: 5 min 3 s, 2 h so far; without seconds from an hour on, and without minutes from a day on. NULL where its times cannot be meant.';
 
 CREATE FUNCTION raxx_detect.state_in_words(finding raxx_detect.detection_findings) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

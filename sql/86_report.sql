@@ -11,7 +11,7 @@ body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-
 main,header,footer{max-width:76rem;margin:0 auto;padding:0 1.25rem}
 header{padding-top:1.5rem}h1{font-size:1.6rem;margin:0}h2{font-size:1.2rem;margin:2.2rem 0 .8rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}h3{font-size:1rem;margin:0;line-height:1.35}
 p{margin:.4rem 0}.quiet,figcaption,.more,footer{color:var(--quiet);font-size:.875rem}.lead{font-size:1.1rem;margin:.6rem 0 1rem}
-code{font:.85em ui-monospace,"DejaVu Sans Mono",monospace;background:var(--unknown);padding:.1em .3em;border-radius:3px}
+code{font:max(.85em,12px) ui-monospace,"DejaVu Sans Mono",monospace;background:var(--unknown);padding:.1em .3em;border-radius:3px}
 a{color:var(--usual)}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.9rem}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin:1rem 0}
 .tile,.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem}
@@ -28,8 +28,8 @@ figure{margin:.7rem 0 .2rem}.plot{position:relative;height:96px;margin-left:3.2r
 .bar{fill:var(--bar)}.hit{fill:var(--hit)}.mark{fill:var(--mark)}.unknown{fill:var(--unknown)}.usual,path.limit{fill:none;vector-effect:non-scaling-stroke;stroke-width:1.6}.usual{stroke:var(--usual)}path.limit{stroke:var(--limit);stroke-dasharray:5 4}
 table{width:100%;border-collapse:collapse;background:var(--card);border:1px solid var(--line);border-radius:8px;font-size:.9rem}th,td{text-align:left;vertical-align:top;padding:.45rem .7rem;border-top:1px solid var(--line)}thead th{border-top:0;overflow-wrap:normal;color:var(--quiet);font-weight:600;font-size:.8rem}
 table+.cards{margin-top:1rem}td{min-width:4.6rem}footer{padding-top:2rem;padding-bottom:2rem}
-@media (max-width:44rem){main,header,footer{padding-left:.9rem;padding-right:.9rem}thead{display:none}tr{display:block;border-top:1px solid var(--line);padding:.5rem .2rem}tbody tr:first-child{border-top:0}td{min-width:0;display:grid;grid-template-columns:6.5rem 1fr;gap:.6rem;border:0;padding:.15rem .6rem}td::before{content:attr(data-label);color:var(--quiet);font-size:.8rem}}
-@media print{:root{--paper:#fff}body{font-size:11px}nav{display:none}.cards{grid-template-columns:1fr 1fr}.card,tr,.tile,figure{break-inside:avoid}h2{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+@media (max-width:44rem){.tiles{grid-template-columns:repeat(auto-fit,minmax(6.5rem,1fr));gap:.5rem}.tile{padding:.6rem .7rem}.tile b{font-size:1.3rem}main,header,footer{padding-left:.9rem;padding-right:.9rem}thead{display:none}tr{display:block;border-top:1px solid var(--line);padding:.5rem .2rem}tbody tr:first-child{border-top:0}td{min-width:0;display:grid;grid-template-columns:6.5rem 1fr;gap:.6rem;border:0;padding:.15rem .6rem}td::before{content:attr(data-label);color:var(--quiet);font-size:.8rem}}
+@media print{:root{--paper:#fff;font-size:12px}body{font-size:1rem}main,header,footer{padding:0}.plot{height:72px}nav{display:none}.cards{grid-template-columns:1fr 1fr}.card,tr,.tile,figure{break-inside:avoid}h2{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 '
 $$;
 COMMENT ON FUNCTION raxx_detect.report_styles() IS 'How the page looks: on wide and narrow screens, in light and dark, on paper.';
@@ -167,7 +167,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
              WHEN h.sees = 0 THEN '<span class="is-bad">No rule sees yet.</span>' ELSE format('<span class="is-good">All %s rules that judge can see.</span>', h.sees) END,
         (SELECT string_agg(format('<div class="tile"><b class="is-%s">%s</b><span>%s, open</span></div>', e.severity, (SELECT count(*) FROM findings f WHERE f.severity = e.severity), e.severity), '' ORDER BY e.severity DESC)
          FROM unnest(enum_range(NULL::raxx_detect.severity)) e(severity))
-        || format('<div class="tile"><b>%s</b><span>going on</span></div><div class="tile"><b class="is-%s">%s of %s</b><span>rules see</span></div><div class="tile"><b>%s</b><span>blind minutes in the last day, at most</span></div>',
+        || format('<div class="tile"><b>%s</b><span>going on</span></div><div class="tile"><b class="is-%s">%s of %s</b><span>rules see</span></div><div class="tile"><b>%s</b><span>blind minutes, last day</span></div>',
                   o.firing, CASE WHEN h.blind > 0 THEN 'bad' ELSE 'good' END, h.sees, h.sees + h.blind, coalesce(h.minutes, 0)))
     FROM (SELECT count(*) AS n, count(*) FILTER (WHERE f.condition = 'firing') AS firing, raxx_detect.counts_by_severity(array_agg(f.severity)) AS by_severity FROM findings f) o, health h
 $$;

@@ -3,6 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 use IPC::Run;
@@ -14,7 +15,7 @@ use Test::More;
 my ($browser) = grep { -x } map { my $name = $_; map { "$_/$name" } split /:/, $ENV{PATH} } qw(chromium chromium-browser google-chrome);
 plan skip_all => 'no Chromium here (apt-get install chromium)' if !defined $browser;
 
-my $folder = PostgreSQL::Test::Utils::tempdir();
+my $folder = abs_path(PostgreSQL::Test::Utils::tempdir());
 # As long as it runs, what it writes home goes there.
 $ENV{HOME} = $folder;
 
