@@ -127,6 +127,31 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.counts_by_severity(raxx_detect.severity[]) IS 'How many of each severity: 1 critical, 3 high; or none.';
 
+CREATE FUNCTION raxx_detect.hushed(at timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    hushed jsonb := '[]';
+BEGIN
+    IF to_regclass('raxx_detect.silences') IS NOT NULL THEN
+        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('silence', coalesce(s.rule_id, 'any rule'), coalesce(raxx_detect.printable(s.entity), 'anybody'), s.reason, s.created_by,
+                      jsonb_build_object('time', s.until)) ORDER BY s.silence_id), '[]')
+                  FROM raxx_detect.silences s WHERE s.ended_at IS NULL AND s.starts_at <= at AND s.until > at);
+    END IF;
+    IF to_regclass('raxx_detect.exceptions') IS NOT NULL THEN
+        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('exception', e.rule_id, raxx_detect.printable(e.entity), e.reason, e.created_by,
+                      jsonb_build_object('time', e.expires_at)) ORDER BY e.exception_id), '[]')
+                  FROM raxx_detect.exceptions e WHERE e.ended_at IS NULL AND e.created_at <= at AND e.expires_at > at);
+    END IF;
+    IF to_regclass('raxx_detect.downgrades') IS NOT NULL THEN
+        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('downgrade', d.rule_id, format('told as %s instead of %s', d.severity_to, d.severity_from), d.reason, NULL,
+                      jsonb_build_object('time', d.until)) ORDER BY d.downgrade_id), '[]')
+                  FROM raxx_detect.downgrades d WHERE d.ended_at IS NULL AND d.began_at <= at AND d.until > at);
+    END IF;
+    RETURN hushed;
+END $$;
+COMMENT ON FUNCTION raxx_detect.hushed(timestamptz) IS
+'What was not told at a time, or told more quietly than it was found: silences, exceptions and downgrades in force, as rows for raxx_detect.html_table (what, rule, about whom, reason, by whom, until).';
+
 CREATE FUNCTION raxx_detect.today_now(OUT topic text, OUT fine boolean, OUT says text)
 RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' SET jit = off AS $$
     WITH day AS MATERIALIZED (
@@ -143,6 +168,9 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
     UNION ALL
     SELECT 'found today', count(*) = 0, raxx_detect.counts_by_severity(array_agg(f.severity)) FROM raxx_detect.detection_findings f, day
     WHERE f.detected_at >= day.begins AND f.rule_id NOT LIKE '% (self-test)'
+    UNION ALL
+    SELECT 'not told', CASE WHEN count(*) = 0 THEN true END, coalesce(string_agg(format('%s %s%s', q.n, q.what, CASE WHEN q.n = 1 THEN '' ELSE 's' END), ', ' ORDER BY q.what) || ' in force', 'nothing is silenced')
+    FROM (SELECT h.value ->> 0 AS what, count(*) AS n FROM jsonb_array_elements(raxx_detect.hushed(now())) h GROUP BY 1) q
     UNION ALL
     SELECT 'rules that see', count(*) FILTER (WHERE NOT h.healthy) = 0,
            format('%s of %s', count(*) FILTER (WHERE h.healthy), count(*) FILTER (WHERE h.healthy IS NOT NULL))

@@ -174,28 +174,10 @@ $$;
 COMMENT ON FUNCTION raxx_detect.report_top(timestamptz) IS 'How things stand, in a sentence and in figures.';
 
 CREATE FUNCTION raxx_detect.report_hushed(at timestamptz) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    hushed jsonb := '[]';
-BEGIN
-    IF to_regclass('raxx_detect.silences') IS NOT NULL THEN
-        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('silence', coalesce(s.rule_id, 'any rule'), coalesce(raxx_detect.printable(s.entity), 'anybody'), s.reason, s.created_by,
-                      jsonb_build_object('time', s.until)) ORDER BY s.silence_id), '[]')
-                  FROM raxx_detect.silences s WHERE s.ended_at IS NULL AND s.starts_at <= at AND s.until > at);
-    END IF;
-    IF to_regclass('raxx_detect.exceptions') IS NOT NULL THEN
-        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('exception', e.rule_id, raxx_detect.printable(e.entity), e.reason, e.created_by,
-                      jsonb_build_object('time', e.expires_at)) ORDER BY e.exception_id), '[]')
-                  FROM raxx_detect.exceptions e WHERE e.ended_at IS NULL AND e.created_at <= at AND e.expires_at > at);
-    END IF;
-    IF to_regclass('raxx_detect.downgrades') IS NOT NULL THEN
-        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('downgrade', d.rule_id, format('told as %s instead of %s', d.severity_to, d.severity_from), d.reason, NULL,
-                      jsonb_build_object('time', d.until)) ORDER BY d.downgrade_id), '[]')
-                  FROM raxx_detect.downgrades d WHERE d.ended_at IS NULL AND d.began_at <= at AND d.until > at);
-    END IF;
-    RETURN raxx_detect.report_table('{What,Rule,About,Reason,By,Until}', hushed, 60, 'SELECT * FROM raxx_detect.silences', 'Nothing is silenced, excepted or downgraded.');
-END $$;
-COMMENT ON FUNCTION raxx_detect.report_hushed(timestamptz) IS 'What is not told, or told more quietly than it was found: silences, exceptions and downgrades in force.';
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT raxx_detect.report_table('{What,Rule,About,Reason,By,Until}', raxx_detect.hushed(at), 60, 'SELECT * FROM raxx_detect.silences', 'Nothing is silenced, excepted or downgraded.')
+$$;
+COMMENT ON FUNCTION raxx_detect.report_hushed(timestamptz) IS 'What is not told, or told more quietly than it was found.';
 
 CREATE FUNCTION raxx_detect.report_html(as_of timestamptz DEFAULT now()) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET jit = off AS $$

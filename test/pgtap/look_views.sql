@@ -1,6 +1,6 @@
 -- Views for people: a line for each finding with a picture of what was counted, what is open, and how things stand today.
 BEGIN;
-SELECT plan(50);
+SELECT plan(52);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL track_functions = 'all';
@@ -86,7 +86,7 @@ SELECT is(pg_temp.pictures('SELECT * FROM raxx_detect.finding_summary WHERE find
 SELECT is(pg_temp.pictures('SELECT finding_id, severity FROM raxx_detect.open_findings'), 0::bigint, 'of none that is asked for, none');
 
 -- ---- today -----------------------------------------------------------------------------------------------------------------
-SELECT results_eq('SELECT topic FROM raxx_detect.today', ARRAY['open findings', 'going on', 'found today', 'rules that see', 'blind for', 'last run', 'sources', 'messages', 'dormant rules'], 'what today says');
+SELECT results_eq('SELECT topic FROM raxx_detect.today', ARRAY['open findings', 'going on', 'found today', 'not told', 'rules that see', 'blind for', 'last run', 'sources', 'messages', 'dormant rules'], 'what today says');
 SELECT results_eq($$ SELECT fine, says FROM raxx_detect.today WHERE topic = 'open findings' $$, $$ VALUES (false, '1 critical, 2 high, 48 low') $$, 'what is open');
 SELECT matches((SELECT says FROM raxx_detect.today WHERE topic = 'going on'), '^auth_passkey_enumeration entity 7; .*; and 44 more$', 'what goes on, the worst of it');
 SELECT is((SELECT says FROM raxx_detect.today WHERE topic = 'found today'), '2 high', 'what was found today: since midnight there');
@@ -94,6 +94,12 @@ SELECT matches((SELECT says FROM raxx_detect.today WHERE topic = 'rules that see
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'benign' WHERE triage <> 'closed';
 SELECT results_eq($$ SELECT topic, says FROM raxx_detect.today WHERE fine AND topic IN ('open findings', 'going on') $$, $$ VALUES ('open findings', 'none'), ('going on', 'nothing') $$, 'nothing is fine');
 UPDATE raxx_detect.detection_findings SET triage = 'new', disposition = NULL;
+
+SELECT results_eq($$ SELECT fine, says FROM raxx_detect.today WHERE topic = 'not told' $$, $$ VALUES (true, 'nothing is silenced') $$, 'nothing is silenced');
+CREATE TABLE IF NOT EXISTS raxx_detect.silences (silence_id bigint GENERATED ALWAYS AS IDENTITY, rule_id text, entity text, starts_at timestamptz DEFAULT now(), until timestamptz, reason text,
+    created_by name DEFAULT session_user, created_at timestamptz DEFAULT now(), ended_at timestamptz, ended_by name);
+INSERT INTO raxx_detect.silences (rule_id, entity, until, reason) VALUES (NULL, 'somebody', now() + interval '1 hour', 'a load test'), (NULL, 'somebody else', now() + interval '1 hour', 'a load test');
+SELECT results_eq($$ SELECT fine, says FROM raxx_detect.today WHERE topic = 'not told' $$, $$ VALUES (NULL::boolean, '2 silences in force') $$, 'two silences are');
 
 -- ---- who may look ----------------------------------------------------------------------------------------------------------
 CREATE ROLE look_reader;
@@ -106,7 +112,7 @@ CREATE TEMP TABLE seen_today AS SELECT * FROM raxx_detect.today;
 RESET ROLE;
 SELECT is((SELECT count(*) FROM seen), 52::bigint, 'who may read no source sees the findings');
 SELECT is((SELECT count(sparkline) FROM seen), 0::bigint, 'without pictures');
-SELECT is((SELECT count(*) FROM seen_today), 9::bigint, 'and today');
+SELECT is((SELECT count(*) FROM seen_today), 10::bigint, 'and today');
 SELECT matches((SELECT says FROM seen_today WHERE topic = 'sources'), 'waitlist_signups', 'which says what it could not read');
 SELECT * FROM finish();
 ROLLBACK;
