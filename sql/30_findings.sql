@@ -26,6 +26,8 @@ CREATE TABLE raxx_detect.detection_findings (
     detected_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     late boolean NOT NULL DEFAULT false,
+    evidence_changed_at timestamptz,
+    evidence_note text,
     CONSTRAINT one_finding_per_episode EXCLUDE USING gist (rule_id WITH =, entity WITH =, episode WITH &&)
 );
 CREATE INDEX detection_findings_open ON raxx_detect.detection_findings (rule_id, source) WHERE condition = 'firing';
@@ -37,6 +39,8 @@ COMMENT ON COLUMN raxx_detect.detection_findings.sample_size IS 'How many rows t
 COMMENT ON COLUMN raxx_detect.detection_findings.evidence IS 'Bounded: keys of the rows with which it began, and numbers; not copies of contents.';
 COMMENT ON COLUMN raxx_detect.detection_findings.occurrences IS 'How many of the rule''s conditions held during the episode; evidence names them.';
 COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found only when settled hours were judged again, since rows had come later than their source''s lateness, or gone.';
+COMMENT ON COLUMN raxx_detect.detection_findings.evidence_changed_at IS 'When it was first noticed that a row which the evidence names has changed or is gone. NULL: none has, as far as was looked.';
+COMMENT ON COLUMN raxx_detect.detection_findings.evidence_note IS 'What the rows of the evidence were like when they were last found to be otherwise than before, in a sentence.';
 
 -- What an evaluator returns: a would-be finding.
 CREATE TYPE raxx_detect.candidate AS (
