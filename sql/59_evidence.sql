@@ -279,29 +279,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.find_finding(bigint) IS 'The finding; raises 42704 if there is none.';
 
-CREATE FUNCTION raxx_detect.count_of(number bigint, total bigint) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN number = total THEN CASE total WHEN 1 THEN 'it' WHEN 2 THEN 'both' ELSE 'all ' || total END ELSE number::text END
-$$;
-COMMENT ON FUNCTION raxx_detect.count_of(bigint, bigint) IS 'So many of so many rows, as a sentence says it: 3, both, all 6.';
-
 CREATE FUNCTION raxx_detect.evidence_in_words(finding raxx_detect.detection_findings, states text[]) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE
-        WHEN c.total = 0 THEN 'No hashes of its rows were kept.'
-        WHEN c.same = c.total THEN format('Of %s that are evidence, %s.', c.rows, CASE c.total WHEN 1 THEN 'it is as it was' ELSE raxx_detect.count_of(c.same, c.total) || ' are as they were' END)
-        ELSE format('Of %s that are evidence, %s.', c.rows, array_to_string(ARRAY[
-            CASE WHEN c.same > 0 THEN format('%s %s as %s', raxx_detect.count_of(c.same, c.total), CASE c.same WHEN 1 THEN 'is' ELSE 'are' END, CASE c.same WHEN 1 THEN 'it was' ELSE 'they were' END) END,
-            CASE WHEN c.changed > 0 THEN format('%s %s changed in what the rule reads', raxx_detect.count_of(c.changed, c.total), CASE c.changed WHEN 1 THEN 'has' ELSE 'have' END) END,
-            CASE WHEN c.elsewhere > 0 THEN format('%s %s changed in other columns only', raxx_detect.count_of(c.elsewhere, c.total), CASE c.elsewhere WHEN 1 THEN 'has' ELSE 'have' END) END,
-            CASE WHEN c.vanished > 0 THEN format('%s %s vanished, as rows do when old ones are cleared away on purpose, too', raxx_detect.count_of(c.vanished, c.total), CASE c.vanished WHEN 1 THEN 'has' ELSE 'have' END) END,
-            CASE WHEN c.unknown > 0 THEN format('%s cannot be compared any more', raxx_detect.count_of(c.unknown, c.total)) END], ', ')) END
-    FROM (SELECT count(*) AS total, count(*) FILTER (WHERE s = 'as it was') AS same, count(*) FILTER (WHERE s = 'changed') AS changed,
-                 count(*) FILTER (WHERE s = 'changed elsewhere') AS elsewhere, count(*) FILTER (WHERE s = 'vanished') AS vanished,
-                 count(*) FILTER (WHERE s = 'not known') AS unknown,
-                 format('the %s %s of %s', count(*), CASE count(*) WHEN 1 THEN 'row' ELSE 'rows' END, coalesce(raxx_detect.evidence_relation(finding)::text, finding.evidence #>> '{rows,relation}')) AS rows
-          FROM unnest(states) s) c
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation text := coalesce(raxx_detect.evidence_relation(finding)::text, finding.evidence #>> '{rows,relation}');
+    total bigint := cardinality(states);
+    said text;
+BEGIN
+    SELECT string_agg(concat_ws(' ', CASE WHEN total = 1 THEN NULL WHEN c.number < total THEN c.number::text WHEN total = 2 THEN 'both' ELSE 'all ' || total END,
+                                CASE c.number WHEN 1 THEN w.one ELSE w.more END), ', ' ORDER BY w.n) INTO said
+    FROM (VALUES (1, 'as it was', 'is as it was', 'are as they were'),
+                 (2, 'changed', 'has changed in what the rule reads', 'have changed in what the rule reads'),
+                 (3, 'changed elsewhere', 'has changed in other columns only', 'have changed in other columns only'),
+                 (4, 'vanished', 'has vanished (as happens to old rows on purpose, too)', 'have vanished (as happens to old rows on purpose, too)'),
+                 (5, 'not known', 'cannot be compared any more', 'cannot be compared any more')) w(n, state, one, more)
+    JOIN (SELECT s AS state, count(*) AS number FROM unnest(states) s GROUP BY s) c ON c.state = w.state;
+    RETURN CASE total WHEN 0 THEN 'No hashes of its rows were kept.' WHEN 1 THEN format('The row of %s that is evidence %s.', relation, said)
+                      ELSE format('Of the %s rows of %s that are evidence, %s.', total, relation, said) END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.evidence_in_words(raxx_detect.detection_findings, text[]) IS 'What has become of the rows that a finding''s evidence names, in a sentence.';
 
 CREATE FUNCTION raxx_detect.compare_evidence(finding raxx_detect.detection_findings) RETURNS text
@@ -322,7 +317,7 @@ BEGIN
         RETURN coalesce('No hashes of its rows could be taken: ' || h.problem, 'No hashes of its rows were kept.');
     END IF;
     comparable := raxx_detect.what_is_comparable(raxx_detect.evidence_relation(finding), h);
-    differs := nullif(concat_ws('; ', comparable.problem, comparable.read_differs, comparable.other_differs), '');
+    differs := coalesce(comparable.problem, nullif(concat_ws('; ', comparable.read_differs, comparable.other_differs), ''));
     states := ARRAY(SELECT c.state FROM raxx_detect.compared_rows(finding, h) c);
     SELECT count(*) FILTER (WHERE s LIKE 'changed%'), count(*) FILTER (WHERE s = 'vanished'), count(*) FILTER (WHERE s = 'not known') INTO changed, vanished, unknown FROM unnest(states) s;
     said := raxx_detect.evidence_in_words(finding, states)
@@ -347,6 +342,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_evidence(bigint) IS
 'Looks whether the rows that a finding''s evidence names are still as they were, and says so in a sentence. Where they are not, the finding says so from then on (evidence_changed_at, evidence_note); nothing else of it changes, and nobody is told. Errors: 42704 no such finding, 42501 not permitted to read the rows.';
+
+CREATE FUNCTION raxx_detect.finds_quickly(relation regclass, column_name name) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                   WHERE i.indrelid = relation AND i.indisvalid AND i.indpred IS NULL AND a.attname = column_name)
+        OR raxx_detect.column_type(relation, column_name) = 'timestamptz' AND raxx_detect.has_time_order(relation, column_name);
+END $$;
+COMMENT ON FUNCTION raxx_detect.finds_quickly(regclass, name) IS 'Whether a row is found by the value of a column without reading all: by an index that begins with it, or, beneath a view or on another server, as far as its order of time tells.';
 
 CREATE FUNCTION raxx_detect.check_evidence_daily(at_most int DEFAULT 200) RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -373,9 +377,8 @@ BEGIN
         problem := NULL;
         BEGIN
             relation := raxx_detect.evidence_relation(finding);
-            IF relation IS NOT NULL AND NOT raxx_detect.is_primary_key(relation, raxx_detect.evidence_key(finding))
-               AND NOT raxx_detect.has_time_order(relation, (raxx_detect.evidence_key(finding))[1]) THEN
-                problem := 'it has neither a primary key nor an index on its time, so that it is looked at on demand only: raxx_detect.check_evidence';
+            IF relation IS NOT NULL AND NOT raxx_detect.finds_quickly(relation, (raxx_detect.evidence_key(finding))[1]) THEN
+                problem := 'no index finds its rows, so that they are looked at on demand only: raxx_detect.check_evidence';
             ELSE
                 PERFORM raxx_detect.compare_evidence(finding);
                 checked := checked + 1;

@@ -66,13 +66,13 @@ DECLARE
     began timestamptz := lower(finding.episode);
     ended timestamptz := upper(finding.episode);
 BEGIN
-    RETURN format('What was found: %s. ', raxx_detect.plain(finding.summary, 1000))
+    RETURN format('What was found: %s. ', rtrim(raxx_detect.plain(finding.summary, 1000), '.'))
         || CASE WHEN finding.condition = 'firing' THEN format('It began at %s and goes on. ', raxx_detect.time_in_words(began))
                 WHEN finding.condition = 'no_data' THEN format('It began at %s; since its source has no rows any more, nobody can tell whether it goes on. ', raxx_detect.time_in_words(began))
                 WHEN ended IS NULL THEN format('It began at %s, and is over. ', raxx_detect.time_in_words(began))
                 ELSE format('It lasted from %s to %s%s. ', raxx_detect.time_in_words(began), raxx_detect.time_in_words(ended),
                             CASE WHEN isfinite(began) AND isfinite(ended) AND ended - began < interval '400 days' THEN ' (' || raxx_detect.exactly(ended - began) || ')' ELSE '' END) END
-        || format('It was found at %s%s', raxx_detect.time_in_words(finding.detected_at),
+        || format('It was found at %s%s', raxx_detect.time_in_words(date_trunc('second', finding.detected_at)),
                   CASE WHEN finding.late THEN ', late: only when hours that had been judged were judged again, since rows had come or gone' ELSE '' END)
         || CASE WHEN finding.evidence ? 'refuted_at' THEN format('; at %s the rows no longer showed it', raxx_detect.time_in_words((finding.evidence ->> 'refuted_at')::timestamptz)) ELSE '' END
         || format('. It is for %s.', raxx_detect.plain(finding.escalation_owner));
@@ -108,8 +108,8 @@ BEGIN
         WHEN 'quantile' THEN format('the average of %s in a stretch of %s is above %s. It was %s at most', p ->> 'value', window_words, shown_limit, raxx_detect.in_figures(finding.observed))
         WHEN 'benford' THEN format('the first digits of more than %s values in %s depart from Benford''s law by a mean absolute deviation of %s or more, and by more than chance. They departed by %s, a chance of %s where %s is allowed (chi-squared %s, %s values)', p ->> 'run_above',
                 window_words, shown_limit, raxx_detect.in_figures(finding.observed), raxx_detect.in_figures(finding.p_value), raxx_detect.in_figures((e #>> '{baseline,tail}')::float8), raxx_detect.in_figures((e ->> 'chi_squared')::float8), finding.sample_size)
-        WHEN 'drift' THEN format('the slowest statement times of %s, at the quantile %s, are longer by %s %% than those of the days before, and the two distributions differ by more than chance (Kolmogorov-Smirnov). They were %s ms where up to %s ms is no drift; the distributions differ by %s, a chance of %s where %s is allowed', window_words,
-                p ->> 'quantile', raxx_detect.in_figures(100 * (p ->> 'rise')::float8), raxx_detect.in_figures(finding.observed), shown_limit, raxx_detect.in_figures((e ->> 'd')::float8), raxx_detect.in_figures(finding.p_value), raxx_detect.in_figures((e #>> '{baseline,tail}')::float8))
+        WHEN 'drift' THEN format('the time within which %s %% of the statement times of %s lie is longer by %s %% than in the days before, and the two distributions differ by more than chance (Kolmogorov-Smirnov). It was %s ms where up to %s ms is no drift; the distributions differ by %s, a chance of %s where %s is allowed',
+                raxx_detect.in_figures(100 * (p ->> 'quantile')::float8), window_words, raxx_detect.in_figures(100 * (p ->> 'rise')::float8), raxx_detect.in_figures(finding.observed), shown_limit, raxx_detect.in_figures((e ->> 'd')::float8), raxx_detect.in_figures(finding.p_value), raxx_detect.in_figures((e #>> '{baseline,tail}')::float8))
         WHEN 'ratio' THEN CASE WHEN finding.fired_by = 'baseline'
             THEN format('so many %s come among all of %s as the days before do not explain. There were %s of %s; %s would have been enough', finding.unit, coalesce(window_words, 'an hour or a day'), raxx_detect.in_figures(finding.observed), finding.sample_size, shown_limit)
                 || format('. At the usual share that is a chance of %s where %s is allowed', raxx_detect.in_figures(finding.p_value), raxx_detect.in_figures((e #>> '{baseline,tail}')::float8))
@@ -132,9 +132,11 @@ BEGIN
                 CASE WHEN finding.evidence @> '{"deploys_known": true}' THEN '' ELSE ', but no deploy_events are bound' END,
                 (SELECT string_agg(c, ', ') FROM jsonb_array_elements_text(rule.params -> 'excluded_causes') c), CASE WHEN finding.evidence @> '{"causes_known": true}' THEN '' ELSE ', but the source has no cause' END) ELSE '' END
         || CASE WHEN finding.evidence ? 'operators_active' THEN format(' %s active meanwhile.', raxx_detect.number_of((finding.evidence ->> 'operators_active')::float8, 'operator was', 'operators were')) ELSE '' END
-        || CASE finding.verdict WHEN 'benign' THEN ' The hash chain is intact across it: nothing was written, rather than deleted.'
+        || CASE WHEN finding.evidence -> 'moved' -> 0 ? 'queryid' THEN format(' The queries that moved it most: %s (pg_stat_statements.queryid).',
+                (SELECT string_agg(x.m ->> 'queryid', ', ' ORDER BY x.n) FROM jsonb_array_elements(finding.evidence -> 'moved') WITH ORDINALITY x(m, n) WHERE x.n <= 3)) ELSE '' END
+        || CASE WHEN rule.method = 'chain' THEN CASE finding.verdict WHEN 'undetermined' THEN ' A restore from a backup looks like this, too.' ELSE '' END ELSE CASE finding.verdict WHEN 'benign' THEN ' The hash chain is intact across it: nothing was written, rather than deleted.'
                                 WHEN 'adversarial' THEN ' The hash chain is broken there: somebody has tampered with the rows.'
-                                WHEN 'undetermined' THEN ' No hash chain tells whether rows were deleted.' ELSE '' END;
+                                WHEN 'undetermined' THEN ' No hash chain tells whether rows were deleted.' ELSE '' END END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.explain_why(raxx_detect.rules, raxx_detect.detection_findings) IS 'The predicate, the window, the value against the threshold, and what the rule looked at beside them.';
 
@@ -160,7 +162,7 @@ BEGIN
     END IF;
     RETURN format('Baseline: the limit comes from the %s whole days before %s (%s), of %s', b ->> 'days', to_char(timezone(zone, lower(finding.episode)), 'YYYY-MM-DD'), zone,
             CASE b ->> 'of' WHEN 'own' THEN 'this entity itself' ELSE b ->> 'of' END)
-        || coalesce(format(', n = %s', raxx_detect.in_figures(coalesce(b ->> 'n', b ->> 'rows')::float8)), '')
+        || coalesce(', n = ' || raxx_detect.in_figures(coalesce(b ->> 'n', b ->> 'rows')::float8), '')
         || CASE WHEN b ? 'mean' THEN format(': %s in a window on average, standard deviation %s', raxx_detect.in_figures((b ->> 'mean')::float8), raxx_detect.in_figures((b ->> 'deviation')::float8)) ELSE '' END
         || CASE WHEN b ? 'share' THEN format(': a share of %s %% (%s of %s)%s', raxx_detect.in_figures(100 * (b ->> 'share')::float8), b ->> 'failures', b ->> 'n',
                 CASE WHEN (b ->> 'dispersion')::float8 > 1 THEN format(', scattering %s times as much as chance', raxx_detect.in_figures((b ->> 'dispersion')::float8)) ELSE '' END) ELSE '' END
@@ -192,7 +194,7 @@ BEGIN
     IF raxx_detect.has_table('exceptions') THEN
         consulted := consulted || 'exceptions'::text;
         FOR x IN SELECT e.* FROM raxx_detect.exceptions e WHERE e.rule_id = finding.rule_id AND raxx_detect.bounded_entity(e.entity) = finding.entity ORDER BY e.exception_id DESC LIMIT 3 LOOP
-            said := said || format('exception %s (%s; by %s, from %s to %s) %s', x.exception_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(x.created_at), raxx_detect.time_in_words(least(x.ended_at, x.expires_at)),
+            said := said || format('exception %s (%s; by %s, from %s to %s) %s', x.exception_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.created_at)), raxx_detect.time_in_words(least(x.ended_at, x.expires_at)),
                 CASE WHEN to_jsonb(finding) ->> 'exception_id' = x.exception_id::text THEN 'holds for this finding: it is on record, and not told' ELSE 'is of the same entity, and does not hold for this finding' END);
         END LOOP;
     END IF;
@@ -218,11 +220,11 @@ BEGIN
     RETURN format('%s (%s%s): ', d.channel, CASE d.event WHEN 'fired' THEN 'when it was found' WHEN 'no_data' THEN 'when there was no more data' ELSE 'when it ' || CASE d.event WHEN 'escalated' THEN 'grew worse' WHEN 'cleared' THEN 'was over' ELSE d.event END END,
             CASE d.mode WHEN 'digest' THEN ', for the digest' WHEN 'log' THEN ', for the log' ELSE '' END)
         || CASE d.state
-            WHEN 'pending' THEN format('waits to be sent since %s%s', raxx_detect.time_in_words(d.created_at), CASE WHEN d.attempts > 0 THEN format(', after %s', raxx_detect.number_of(d.attempts, 'attempt', 'attempts')) ELSE '' END)
+            WHEN 'pending' THEN format('waits to be sent since %s%s', raxx_detect.time_in_words(date_trunc('second', d.created_at)), CASE WHEN d.attempts > 0 THEN format(', after %s', raxx_detect.number_of(d.attempts, 'attempt', 'attempts')) ELSE '' END)
             WHEN 'sending' THEN 'is being sent'
-            WHEN 'held' THEN format('waits for the next digest since %s', raxx_detect.time_in_words(d.created_at))
-            WHEN 'bundled' THEN format('is part of message %s%s', d.bundle, CASE bundle.state WHEN 'delivered' THEN ', delivered at ' || raxx_detect.time_in_words(bundle.ended_at) WHEN 'dead' THEN ', which could not be delivered' ELSE ', which waits to be sent' END)
-            WHEN 'delivered' THEN format('delivered at %s', raxx_detect.time_in_words(d.ended_at))
+            WHEN 'held' THEN format('waits for the next digest since %s', raxx_detect.time_in_words(date_trunc('second', d.created_at)))
+            WHEN 'bundled' THEN format('is part of message %s%s', d.bundle, CASE bundle.state WHEN 'delivered' THEN ', delivered at ' || raxx_detect.time_in_words(date_trunc('second', bundle.ended_at)) WHEN 'dead' THEN ', which could not be delivered' ELSE ', which waits to be sent' END)
+            WHEN 'delivered' THEN format('delivered at %s', raxx_detect.time_in_words(date_trunc('second', d.ended_at)))
             WHEN 'dead' THEN format('could not be delivered%s', coalesce(': ' || raxx_detect.plain(d.last_error), ''))
             WHEN 'cancelled' THEN 'cancelled before it was sent, since there was nothing more to tell'
             ELSE d.state END;
@@ -248,7 +250,7 @@ BEGIN
                     WHEN finding.detected_at < now() - (SELECT s.keep FROM (SELECT interval '30 days' AS keep) s) THEN 'Records of messages are not kept for ever, and it is old.'
                     ELSE 'No message about it is on record: it was found before there were messages, or came with a restored dump.' END;
     END IF;
-    RETURN format('Who was told: %s%s.%s', array_to_string(said, '; '), CASE WHEN number > 8 THEN format('; and %s more', number - 8) ELSE '' END, coalesce(format(' The route: %s.', because), ''));
+    RETURN format('Who was told: %s%s.%s', array_to_string(said, '; '), CASE WHEN number > 8 THEN format('; and %s more', number - 8) ELSE '' END, coalesce(' The route: ' || because || '.', ''));
 END $$;
 COMMENT ON FUNCTION raxx_detect.explain_route(raxx_detect.rules, raxx_detect.detection_findings) IS 'Whom the messages about a finding went to, what has become of them, and why they went there; or that there are none. NULL where the caller may not read them.';
 
@@ -258,7 +260,7 @@ DECLARE
     history text;
 BEGIN
     IF raxx_detect.has_table('finding_actions') THEN
-        SELECT string_agg(format('%s at %s by %s%s%s', a.action, raxx_detect.time_in_words(a.acted_at), raxx_detect.plain(a.acted_by), coalesce(' as ' || a.disposition, ''), coalesce(' (' || raxx_detect.plain(a.note) || ')', '')), '; ' ORDER BY a.action_id)
+        SELECT string_agg(format('%s at %s by %s%s%s', a.action, raxx_detect.time_in_words(date_trunc('second', a.acted_at)), raxx_detect.plain(a.acted_by), coalesce(' as ' || a.disposition, ''), coalesce(' (' || raxx_detect.plain(a.note) || ')', '')), '; ' ORDER BY a.action_id)
         INTO history FROM (SELECT * FROM raxx_detect.finding_actions f WHERE f.finding_id = finding.finding_id ORDER BY f.action_id DESC LIMIT 6) a;
     END IF;
     RETURN format('People: %s', CASE finding.triage WHEN 'new' THEN 'nobody has looked at it yet' WHEN 'acknowledged' THEN 'somebody is at it' ELSE format('closed%s', coalesce(' as ' || finding.disposition, '')) END)
@@ -290,7 +292,7 @@ BEGIN
         END IF;
         said := format('its rows cannot be read now (%s).', raxx_detect.plain(raxx_detect.error_in_words(sqlstate, sqlerrm, NULL, NULL), 300));
     END;
-    RETURN 'Evidence now: ' || said || CASE WHEN finding.evidence_changed_at IS NOT NULL THEN format(' That rows had changed was first noticed at %s.', raxx_detect.time_in_words(finding.evidence_changed_at)) ELSE '' END;
+    RETURN 'Evidence now: ' || said || CASE WHEN finding.evidence_changed_at IS NOT NULL THEN format(' That rows had changed was first noticed at %s.', raxx_detect.time_in_words(date_trunc('second', finding.evidence_changed_at))) ELSE '' END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.explain_evidence(raxx_detect.detection_findings) IS 'What has become of the rows that are a finding''s evidence, as far as the caller may read them.';
 

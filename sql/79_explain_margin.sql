@@ -90,8 +90,9 @@ BEGIN
     shortest := raxx_detect.shortest_window(raxx_detect.counting_of(m), rows, window_length, threshold);
     RETURN format('How close it was: it would not have fired at a %s of %s; it did fire %s%s.', CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, fullest.peak + 1,
             CASE WHEN shortest <= interval '1 microsecond' THEN format('however short the window, since %s of them bear the same time', threshold)
-                 ELSE format('from a window of %s on', raxx_detect.exactly(shortest - interval '1 microsecond')) END,
-            CASE WHEN rows.is_cut THEN ', by the first 20000 of its rows' ELSE '' END)
+                 ELSE format('from a window of just over %s on', raxx_detect.exactly(shortest - interval '1 microsecond')) END,
+            CASE WHEN rows.is_cut THEN ', by the first 20000 of its rows' ELSE '' END
+            || CASE WHEN finding.evidence ? 'share' OR finding.evidence -> 'baseline' ? 'share' THEN ', by the count alone' ELSE '' END)
         || format(' The fullest window ended at %s.', raxx_detect.time_in_words(fullest.at))
         || CASE WHEN fullest.peak <> finding.observed AND NOT rows.is_cut THEN format(' By the rows that are there now the most is %s, and not %s.', fullest.peak, raxx_detect.in_figures(finding.observed)) ELSE '' END
         || CASE WHEN binding.bound_at > finding.detected_at THEN ' (Its source has been bound anew since; these are the rows of what is bound now.)' ELSE '' END;
@@ -122,7 +123,7 @@ BEGIN
     IF records.source IS NULL THEN
         RETURN NULL;
     END IF;
-    EXECUTE format('SELECT r.%2$I FROM %1$s r WHERE r.%2$I >= raxx_detect.before($1, $3) AND r.%2$I <= $1 + $3 AND %4$s AND raxx_detect.bounded_entity(%5$s) = $2
+    EXECUTE format('SELECT r.%2$I FROM %1$s r WHERE r.%2$I >= raxx_detect.before($1, $3) AND r.%2$I <= $1 + $3 AND %3$s AND raxx_detect.bounded_entity(%4$s) = $2
                     ORDER BY greatest(r.%2$I - $1, $1 - r.%2$I), r.%2$I LIMIT 1', records.relation, records.columns ->> 'event_time', found.complete, found.entity)
     INTO result USING at, entity, interval '7 days';
     RETURN result;
