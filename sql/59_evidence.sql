@@ -348,7 +348,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
                    WHERE i.indrelid = relation AND i.indisvalid AND i.indpred IS NULL AND a.attname = column_name)
-        OR raxx_detect.column_type(relation, column_name) = 'timestamptz' AND raxx_detect.has_time_order(relation, column_name);
+        OR raxx_detect.column_type(relation, column_name) = 'timestamptz'::regtype AND raxx_detect.has_time_order(relation, column_name);
 END $$;
 COMMENT ON FUNCTION raxx_detect.finds_quickly(regclass, name) IS 'Whether a row is found by the value of a column without reading all: by an index that begins with it, or, beneath a view or on another server, as far as its order of time tells.';
 
