@@ -11,7 +11,7 @@ DECLARE
 BEGIN
     -- What turns the direction of writing around, or has no width, makes one text look like another.
     IF getdatabaseencoding() = 'UTF8' THEN
-        clean := regexp_replace(clean, '[\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]', '?', 'g');
+        clean := regexp_replace(clean, E'[\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]', '?', 'g');
     END IF;
     RETURN CASE WHEN $1 = '' THEN '(empty)' WHEN length(clean) > most THEN left(clean, most - 3) || '...' ELSE clean END;
 END $$;
@@ -46,7 +46,7 @@ DECLARE
     line text := '';
     lines text[] := '{}';
 BEGIN
-    FOREACH word IN ARRAY regexp_split_to_array(btrim(left(paragraph, 8000)), '\s+') LOOP
+    FOREACH word IN ARRAY regexp_split_to_array(btrim(left(paragraph, 8000)), E'\\s+') LOOP
         IF line <> '' AND length(line) + 1 + length(word) > width THEN
             lines := lines || line;
             line := '   ' || word;

@@ -148,8 +148,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHEN finding.evidence -> 'conditions' ? 'rows_gone' OR rule.method = 'chain' THEN 'there is no margin: one such row is a finding.'
         WHEN finding.threshold IS NULL THEN format('its chance of %s is %s of what is allowed.', raxx_detect.in_figures(finding.p_value),
             coalesce(raxx_detect.in_figures(finding.p_value / nullif((finding.evidence #>> '{baseline,tail}')::float8, 0)), 'none'))
-        ELSE format('it would not have fired at a %s of %s, which is %s times the one in force (%s).', CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END,
-            CASE WHEN rule.method = 'ratio' THEN raxx_detect.in_figures(finding.observed + 1) ELSE 'anything above ' || raxx_detect.in_figures(finding.observed) END,
+        ELSE format('it would not have fired at a %s of %s; what was seen is %s times the one in force (%s).', CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END,
+            CASE WHEN rule.method NOT IN ('gap', 'quantile', 'drift', 'benford') THEN raxx_detect.in_figures(finding.observed + 1) ELSE 'anything above ' || raxx_detect.in_figures(finding.observed) END,
             coalesce(raxx_detect.in_figures(finding.observed / nullif(finding.threshold, 0)), 'many'), raxx_detect.in_figures(finding.threshold)) END
 $$;
 COMMENT ON FUNCTION raxx_detect.margin_without_rows(raxx_detect.rules, raxx_detect.detection_findings) IS 'What the finding itself says of how close it was.';

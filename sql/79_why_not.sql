@@ -75,7 +75,7 @@ BEGIN
         said := format('Rows of %s up to %s are history: they are read as context, and never judged. (%s was bound at %s.)', binding.source, raxx_detect.time_in_words(binding.judge_from), binding.source,
                        raxx_detect.time_in_words(date_trunc('second', binding.bound_at)));
     ELSIF NOT coalesce(judged, false) THEN
-        said := CASE WHEN rule.state NOT IN ('live', 'placeholder') THEN format('That time has not been judged: %s.', state_told)
+        said := CASE WHEN rule.state NOT IN ('live', 'placeholder') AND (raxx_detect.due_state(rule)).state NOT IN ('live', 'placeholder') THEN format('That time has not been judged: %s.', state_told)
                      WHEN looked_to IS NULL THEN format('That time has not been judged: no run has judged %s yet.', binding.source)
                      ELSE format('That time has not been judged yet: the rule has looked at %s up to %s.', binding.source, raxx_detect.time_in_words(looked_to)) END;
     ELSIF raxx_detect.judges_nothing_yet(rule, rule.state) THEN
