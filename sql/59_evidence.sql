@@ -37,49 +37,64 @@ COMMENT ON COLUMN raxx_detect.finding_rows.problem IS 'What kept the rows from b
 -- ---- reading the rows ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.evidence_relation(finding raxx_detect.detection_findings) RETURNS regclass
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- A binding follows its relation through a new name; one that was made since may be to another.
-    SELECT coalesce((SELECT b.relation FROM raxx_detect.source_bindings b JOIN pg_class c ON c.oid = b.relation
-                     WHERE b.source = finding.source AND b.bound_at <= finding.detected_at),
-                    to_regclass(finding.evidence #>> '{rows,relation}'))
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        -- A binding follows its relation through a new name; one that was made since may be to another.
+        SELECT coalesce((SELECT b.relation FROM raxx_detect.source_bindings b JOIN pg_class c ON c.oid = b.relation
+                         WHERE b.source = finding.source AND b.bound_at <= finding.detected_at),
+                        to_regclass(finding.evidence #>> '{rows,relation}'))
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.evidence_relation(raxx_detect.detection_findings) IS 'The relation whose rows a finding''s evidence names: the one bound then, by whatever name; NULL if there is none any more.';
 
 CREATE FUNCTION raxx_detect.evidence_key(finding raxx_detect.detection_findings) RETURNS name[]
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT ARRAY(SELECT k.name::name FROM jsonb_array_elements_text(finding.evidence #> '{rows,key}') WITH ORDINALITY k(name, n) ORDER BY k.n)
-$$;
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT ARRAY(SELECT k.name::name FROM jsonb_array_elements_text(finding.evidence #> '{rows,key}') WITH ORDINALITY k(name, n) ORDER BY k.n)
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.evidence_key(raxx_detect.detection_findings) IS 'The columns by which a finding''s evidence names rows.';
 
 CREATE FUNCTION raxx_detect.is_primary_key(relation regclass, columns name[]) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisprimary
-        AND columns = ARRAY(SELECT a.attname FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n)
-                            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n))
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation AND i.indisprimary
+            AND columns = ARRAY(SELECT a.attname FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n)
+                                JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n))
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.is_primary_key(regclass, name[]) IS 'Whether these columns are the primary key, in its order, so that they name one row at most.';
 
 CREATE FUNCTION raxx_detect.covered_columns(relation regclass, roles jsonb, OUT columns name[], OUT kinds text[], OUT read_columns int)
-RETURNS record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    read_ones name[] := ARRAY(SELECT r.value::name FROM jsonb_each_text(roles) r);
+BEGIN
     SELECT coalesce(array_agg(c.attname ORDER BY c.is_read DESC, c.attnum), '{}'), coalesce(array_agg(c.kind ORDER BY c.is_read DESC, c.attnum), '{}'),
-           count(*) FILTER (WHERE c.is_read)::int
-    FROM (SELECT a.attname, a.attnum, raxx_detect.canonical_kind(a.atttypid::regtype) AS kind,
-                 a.attname = ANY (ARRAY(SELECT r.value::name FROM jsonb_each_text(roles) r)) AS is_read
+           count(*) FILTER (WHERE c.is_read)
+    INTO columns, kinds, read_columns
+    FROM (SELECT a.attname, a.attnum, raxx_detect.canonical_kind(a.atttypid::regtype) AS kind, a.attname = ANY (read_ones) AS is_read
           FROM pg_attribute a
           WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(relation, a.attnum, 'SELECT')
             AND a.attname <> ALL ('{raxx_seq,raxx_prev,raxx_mac}')) c
-    WHERE c.kind IS NOT NULL
-$$;
+    WHERE c.kind IS NOT NULL;
+END $$;
 COMMENT ON FUNCTION raxx_detect.covered_columns(regclass, jsonb) IS
 'The columns of a relation that hashes may cover, with their canonical kinds: those that the caller may read and whose type has a canonical form, those that play roles first. The columns of a hash chain are filled in later, and are no part of the row.';
 
 CREATE FUNCTION raxx_detect.hash_of_columns(columns name[], most text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN columns = '{}' THEN 'NULL::bytea'
-           ELSE format('CASE WHEN %s <= %s THEN sha256($2 || raxx_detect.canonical_row(%s)) END',
-               string_agg(format('coalesce(pg_column_size(t.%I), 0)', c), ' + ' ORDER BY n), most, string_agg(format('t.%I', c), ', ' ORDER BY n)) END
-    FROM unnest(columns) WITH ORDINALITY u(c, n)
-$$;
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT CASE WHEN columns = '{}' THEN 'NULL::bytea'
+               ELSE format('CASE WHEN %s <= %s THEN sha256($2 || raxx_detect.canonical_row(%s)) END',
+                   string_agg(format('coalesce(pg_column_size(t.%I), 0)', c), ' + ' ORDER BY n), most, string_agg(format('t.%I', c), ', ' ORDER BY n)) END
+        FROM unnest(columns) WITH ORDINALITY u(c, n)
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.hash_of_columns(name[], text) IS 'The expression, over a row t, of the hash of columns with the salt $2; NULL for a row larger than most bytes as it is stored.';
 
 CREATE FUNCTION raxx_detect.row_hashes(relation regclass, key name[], rows jsonb, columns name[], read_columns int, salt bytea, most_bytes int,
@@ -190,20 +205,19 @@ COMMENT ON TRIGGER keep_new_evidence ON raxx_detect.detection_findings IS 'Takes
 -- ---- comparing ----------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION raxx_detect.what_is_comparable(relation regclass, h raxx_detect.finding_rows, OUT problem text, OUT read_differs text, OUT other_differs text)
-RETURNS record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH columns AS (
-        SELECT u.c, u.n <= h.read_columns AS is_read,
-               CASE WHEN a.attname IS NULL THEN format('column "%s" is gone', u.c)
-                    WHEN NOT has_column_privilege(relation, a.attnum, 'SELECT') THEN format('role "%s" may not read column "%s"', current_user, u.c)
-                    WHEN raxx_detect.canonical_kind(a.atttypid::regtype) IS DISTINCT FROM u.kind THEN format('column "%s" is of another type by now', u.c) END AS differs
-        FROM unnest(h.columns, h.kinds) WITH ORDINALITY u(c, kind, n)
-        LEFT JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c AND a.attnum > 0 AND NOT a.attisdropped
-    )
-    SELECT CASE WHEN relation IS NULL THEN 'the relation is not there any more'
-                WHEN h.taken_by <> current_user AND (h.row_security OR row_security_active(relation))
-                THEN format('role "%s" may see other rows than role "%s", which took them as evidence', current_user, h.taken_by) END,
-           (SELECT string_agg(differs, ', ') FROM columns WHERE is_read), (SELECT string_agg(differs, ', ') FROM columns WHERE NOT is_read)
-$$;
+RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    problem := CASE WHEN relation IS NULL THEN 'the relation is not there any more'
+        WHEN h.taken_by <> current_user AND (h.row_security OR row_security_active(relation))
+        THEN format('role "%s" may see other rows than role "%s", which took them as evidence', current_user, h.taken_by) END;
+    SELECT string_agg(c.differs, ', ') FILTER (WHERE c.is_read), string_agg(c.differs, ', ') FILTER (WHERE NOT c.is_read) INTO read_differs, other_differs
+    FROM (SELECT u.n <= h.read_columns AS is_read,
+                 CASE WHEN a.attname IS NULL THEN format('column "%s" is gone', u.c)
+                      WHEN NOT has_column_privilege(relation, a.attnum, 'SELECT') THEN format('role "%s" may not read column "%s"', current_user, u.c)
+                      WHEN raxx_detect.canonical_kind(a.atttypid::regtype) IS DISTINCT FROM u.kind THEN format('column "%s" is of another type by now', u.c) END AS differs
+          FROM unnest(h.columns, h.kinds) WITH ORDINALITY u(c, kind, n)
+          LEFT JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c AND a.attnum > 0 AND NOT a.attisdropped) c;
+END $$;
 COMMENT ON FUNCTION raxx_detect.what_is_comparable(regclass, raxx_detect.finding_rows) IS
 'What keeps the rows of a relation from being compared with the hashes of a finding at all (problem), by what rules read, and by the other columns: NULL, NULL, NULL if nothing does.';
 
