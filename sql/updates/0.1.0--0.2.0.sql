@@ -56,6 +56,9 @@ ALTER TABLE raxx_detect.detection_findings
     ADD COLUMN exception_id bigint,
     ADD COLUMN outlasted_exception bigint;
 
+-- Evidence whose rows have changed (sql/59_evidence.sql).
+ALTER TABLE raxx_detect.detection_findings ADD COLUMN evidence_changed_at timestamptz, ADD COLUMN evidence_note text;
+
 -- After the functions
 -- What the hash chain waits for is another thing by now.
 UPDATE raxx_detect.rules r SET state_reason = (raxx_detect.due_state(r)).reason WHERE r.method = 'chain' AND r.state = 'dormant';
