@@ -157,15 +157,23 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.review_downgrades(timestamptz) IS
 'The rules that fired often enough, as of a time, to be told one severity lower, each with what speaks against it. Changes nothing.';
 
+CREATE FUNCTION raxx_detect.begin_downgrade(review raxx_detect.downgrade_review, at timestamptz) RETURNS SETOF raxx_detect.downgrades
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Of two that would begin it at once, one does.
+    RETURN QUERY
+    INSERT INTO raxx_detect.downgrades (rule_id, severity_from, severity_to, firings, reason, began_at, until)
+    SELECT review.rule_id, review.severity_from, review.severity_to, review.firings, review.reason, at, at + s.downgrade_lasts
+    FROM raxx_detect.tuning_settings s WHERE review.blocked_by IS NULL
+    ON CONFLICT DO NOTHING RETURNING *;
+END $$;
+COMMENT ON FUNCTION raxx_detect.begin_downgrade(raxx_detect.downgrade_review, timestamptz) IS 'Has a severity of a rule told lower, from a time on, unless something speaks against it.';
+
 CREATE FUNCTION raxx_detect.self_tune(at timestamptz DEFAULT now()) RETURNS SETOF raxx_detect.downgrades
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM raxx_detect.check_as_of(at);
-    RETURN QUERY
-    INSERT INTO raxx_detect.downgrades (rule_id, severity_from, severity_to, firings, reason, began_at, until)
-    SELECT v.rule_id, v.severity_from, v.severity_to, v.firings, v.reason, at, at + s.downgrade_lasts
-    FROM raxx_detect.review_downgrades(at) v CROSS JOIN raxx_detect.tuning_settings s WHERE v.blocked_by IS NULL
-    ON CONFLICT DO NOTHING RETURNING *;
+    RETURN QUERY SELECT d.* FROM raxx_detect.review_downgrades(at) v CROSS JOIN LATERAL raxx_detect.begin_downgrade(v, at) d;
 END $$;
 COMMENT ON FUNCTION raxx_detect.self_tune(timestamptz) IS
 'Has rules told one severity lower that people passed over again and again, for raxx_detect.tuning_settings.downgrade_lasts, and returns what it began. Called by run_all once a day, if its role may insert into raxx_detect.downgrades, and by raxx_detect.refresh. Errors: 22023 no finite time.';
