@@ -50,7 +50,7 @@ CREATE TABLE raxx_detect.approvals (
     approval_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule_id text NOT NULL,
     approved_by name NOT NULL DEFAULT session_user,
-    reason text NOT NULL CHECK (btrim(reason) <> ''),
+    reason text NOT NULL CHECK (reason ~ '[^[:space:]]'),
     approved_at timestamptz NOT NULL DEFAULT now(),
     until timestamptz NOT NULL CHECK (isfinite(until)),
     CHECK (until > approved_at)
@@ -114,13 +114,14 @@ COMMENT ON FUNCTION raxx_detect.hold_activations() IS
 CREATE FUNCTION raxx_detect.require_reason(reason text, what text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF coalesce(btrim(reason), '') = '' THEN
+    reason := regexp_replace(reason, '^[[:space:]]+|[[:space:]]+$', '', 'g');
+    IF coalesce(reason, '') = '' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = what || ' needs a reason',
             DETAIL = 'The reason is empty.', HINT = 'Say why: it stays on record, and whoever reads it will ask.';
     END IF;
-    RETURN btrim(reason);
+    RETURN reason;
 END $$;
-COMMENT ON FUNCTION raxx_detect.require_reason(text, text) IS 'The reason; raises 22023 if there is none.';
+COMMENT ON FUNCTION raxx_detect.require_reason(text, text) IS 'The reason without white space around it; raises 22023 if there is none.';
 
 CREATE FUNCTION raxx_detect.approve(rule_id text, reason text, until timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -25,25 +25,27 @@ DECLARE
     warning interval := (SELECT s.approval_warning FROM raxx_detect.tuning_settings s);
     active int := (SELECT count(*) FROM raxx_detect.rules r WHERE raxx_detect.counts_as_active(r));
     rule raxx_detect.rules;
+    at timestamptz;
     due record;
     was boolean;
     is_now boolean;
-    held text[] := '{}';
     ends timestamptz;
 BEGIN
     FOR rule IN SELECT * FROM raxx_detect.refreshable_rules() LOOP
         was := raxx_detect.counts_as_active(rule);
-        due := raxx_detect.due_state(rule, raxx_detect.state_as_of(rule.rule_id, as_of), active - was::int);
+        at := raxx_detect.state_as_of(rule.rule_id, as_of);
+        due := raxx_detect.due_state(rule, at, active - was::int);
         is_now := due.state IN ('live', 'placeholder');
+        IF NOT is_now AND due.reason = raxx_detect.held_back(rule, at, active - was::int) THEN
+            RETURN NEXT ('over_ceiling', rule.rule_id, due.reason, NULL)::raxx_detect.refresh_action;
+        END IF;
         active := active + is_now::int - was::int;
         IF due.state <> rule.state THEN
             RETURN NEXT (CASE WHEN NOT is_now THEN 'deactivate' WHEN was THEN 'baseline_ready' ELSE 'activate' END, rule.rule_id,
                 format('%s to %s: %s', rule.state, due.state, coalesce(due.cause, due.reason)), '{}')::raxx_detect.refresh_action;
         END IF;
         ends := raxx_detect.approved_until(rule.rule_id);
-        IF NOT is_now AND due.reason LIKE 'has what it needs, but %' THEN
-            RETURN NEXT ('over_ceiling', rule.rule_id, due.reason, NULL)::raxx_detect.refresh_action;
-        ELSIF is_now AND ends > as_of AND ends <= as_of + warning THEN
+        IF is_now AND ends > as_of AND ends <= as_of + warning THEN
             RETURN NEXT ('approval_ends', rule.rule_id, format('it may be active beyond the ceiling until %s only; approve it again, or it will be dormant if there are too many then',
                 raxx_detect.in_words_utc(ends)), NULL)::raxx_detect.refresh_action;
         END IF;
