@@ -6,7 +6,7 @@
 --   * Only findings that somebody was told of (a message was delivered) count. What is silenced, excepted, or waits in a broken notifier is
 --     not passed over: nobody knows of it.
 --   * Only those count that were told reaction_time ago, and after which somebody acted on something else: people were there.
---   * Any action on any finding of the rule in that time, whatever it was, and there is no downgrade.
+--   * Any action on the rule in that time, be it triage of any of its findings, a silence or an exception, and there is no downgrade.
 --   * They must have been told on several days, and no entity, nor its variants, may have made most of them.
 --   * Noise of one severity lowers that severity only: many MEDIUM findings of a rule leave its HIGH ones as they are.
 --   * Never twice: while a severity is lowered it is not lowered further, and what was told before a downgrade ended, by time or by
@@ -97,7 +97,7 @@ RETURNS SETOF record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_te
 BEGIN
     RETURN QUERY
     SELECT f.rule_id, f.severity, f.finding_id, raxx_detect.entity_family(f.entity), t.told_at
-    FROM (SELECT DISTINCT d.finding_id FROM raxx_detect.deliveries d WHERE d.ended_at > $1 AND d.ended_at <= $2 AND d.state = 'delivered') n
+    FROM (SELECT DISTINCT d.finding_id FROM raxx_detect.deliveries d WHERE d.ended_at > $1 AND d.ended_at <= $2) n
     JOIN raxx_detect.detection_findings f ON f.finding_id = n.finding_id
     CROSS JOIN LATERAL (SELECT min(d.ended_at) AS told_at FROM raxx_detect.deliveries d
                         WHERE d.finding_id = f.finding_id AND d.state = 'delivered' AND d.event <> 'dead_letter') t
@@ -126,9 +126,11 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH actions AS MATERIALIZED (
-        SELECT a.acted_at, f.rule_id FROM raxx_detect.finding_actions a
-        LEFT JOIN raxx_detect.detection_findings f ON f.finding_id = a.finding_id
-        WHERE a.acted_at > from_time AND a.acted_at <= at
+        SELECT x.* FROM (
+            SELECT a.acted_at, f.rule_id FROM raxx_detect.finding_actions a LEFT JOIN raxx_detect.detection_findings f ON f.finding_id = a.finding_id
+            UNION ALL SELECT i.created_at, i.rule_id FROM raxx_detect.silences i
+            UNION ALL SELECT e.created_at, e.rule_id FROM raxx_detect.exceptions e) x
+        WHERE x.acted_at > from_time AND x.acted_at <= at
     ), fired AS (
         SELECT t.*, EXISTS (SELECT FROM actions a WHERE a.acted_at >= t.told_at) AS passed_over
         FROM raxx_detect.told_findings(from_time, to_time) t JOIN raxx_detect.rules r ON r.rule_id = t.rule_id
@@ -144,13 +146,13 @@ BEGIN
         FROM fired f GROUP BY f.rule_id, f.severity HAVING count(*) >= s.firings
     )
     SELECT c.rule_id, c.severity, (enum_range(NULL, c.severity))[cardinality(enum_range(NULL, c.severity)) - 1], c.n::int,
-           CASE WHEN EXISTS (SELECT FROM actions a WHERE a.rule_id = c.rule_id) THEN 'somebody acted on a finding of the rule'
+           CASE WHEN EXISTS (SELECT FROM actions a WHERE a.rule_id = c.rule_id) THEN 'somebody acted on the rule: triage, a silence or an exception'
                 WHEN NOT EXISTS (SELECT FROM actions) THEN 'nobody acted on anything in that time'
                 WHEN c.n < s.firings THEN format('after %s of them nobody acted on anything: nobody may have been there', c.fired - c.n)
                 WHEN c.days < s.firing_days THEN format('all of them were told within %s day(s)', c.days)
                 WHEN (SELECT max(f.n) FROM families f WHERE f.rule_id = c.rule_id AND f.severity = c.severity) > s.entity_share * c.n
                     THEN 'one entity, or variants of it, made most of them' END,
-           format('%s findings of severity %s, told from %s to %s, were passed over: nobody acted on any finding of the rule, and somebody acted on others',
+           format('%s findings of severity %s, told from %s to %s, were passed over: nobody acted on the rule, and somebody acted on others',
                   c.n, c.severity, raxx_detect.in_words_utc(c.first_at), raxx_detect.in_words_utc(c.last_at))
     FROM counted c ORDER BY c.rule_id, c.severity;
 END $$;

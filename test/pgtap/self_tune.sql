@@ -1,13 +1,18 @@
 -- Self-tuning: what counts as passed over, to the microsecond; each thing that speaks against a downgrade, shown to be all that does; the ways of
 -- somebody who makes noise first; and what a downgrade does to routes, for how long, and how it is taken back.
 BEGIN;
-SELECT plan(88);
+SELECT plan(92);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
 -- What people did, for a test of this part alone.
 CREATE TABLE IF NOT EXISTS raxx_detect.finding_actions (action_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, finding_id bigint, action text, disposition text, note text,
     acted_by name DEFAULT session_user, acted_at timestamptz DEFAULT now());
+CREATE TABLE IF NOT EXISTS raxx_detect.silences (rule_id text, entity text, until timestamptz, reason text, created_by name DEFAULT session_user, created_at timestamptz DEFAULT now());
+CREATE TABLE IF NOT EXISTS raxx_detect.exceptions (rule_id text, entity text, expires_at timestamptz, reason text, created_by name DEFAULT session_user, created_at timestamptz DEFAULT now());
+ALTER TABLE raxx_detect.finding_actions DISABLE TRIGGER USER;  -- the test says who did what when
+ALTER TABLE raxx_detect.silences DISABLE TRIGGER USER;
+ALTER TABLE raxx_detect.exceptions DISABLE TRIGGER USER;
 
 -- Somebody was told of a finding: its first message was delivered then.
 CREATE FUNCTION pg_temp.tell(rule_id text, severity raxx_detect.severity, entity text, told_at timestamptz, state text DEFAULT 'delivered') RETURNS bigint LANGUAGE sql AS $$
@@ -62,16 +67,29 @@ UPDATE raxx_detect.tuning_settings SET reaction_time = DEFAULT;
 
 -- ---- each guard, and that it is all that holds --------------------------------------------------------------------------------
 SELECT pg_temp.act(pg_temp.id('https://two.test'), '2026-06-15 11:59:59+00');
-SELECT is(pg_temp.verdict(), 'signup_waitlist_velocity_per_origin high to medium (5): somebody acted on a finding of the rule', 'an action a second before');
+SELECT is(pg_temp.verdict(), 'signup_waitlist_velocity_per_origin high to medium (5): somebody acted on the rule: triage, a silence or an exception', 'an action a second before');
 SELECT is(pg_temp.verdict('2026-06-15 11:59:58.999999+00'), NULL, 'which was not there before (though then one was too young)');
 SELECT pg_temp.five();
 SELECT pg_temp.act(pg_temp.id('https://two.test'), '2026-06-15 12:00:00.000001+00');
 SELECT is(pg_temp.verdict(), 'signup_waitlist_velocity_per_origin high to medium (5): yes', 'an action that is yet to come is none');
 SELECT pg_temp.five();
 SELECT pg_temp.act(pg_temp.tell('signup_waitlist_velocity_per_origin', 'medium', 'https://old.example', '2026-05-01 10:00+00'), '2026-06-07 12:00:00.000001+00');
-SELECT alike(pg_temp.verdict(), '%: somebody acted on a finding of the rule', 'an action on any finding of the rule, however old');
+SELECT alike(pg_temp.verdict(), '%: somebody acted on the rule: triage, a silence or an exception', 'an action on any finding of the rule, however old');
 UPDATE raxx_detect.finding_actions SET acted_at = '2026-06-07 12:00+00' WHERE acted_at = '2026-06-07 12:00:00.000001+00';
 SELECT alike(pg_temp.verdict(), '%: yes', 'but not one from before that time');
+
+SELECT pg_temp.five();
+INSERT INTO raxx_detect.silences (rule_id, until, reason, created_at, created_by) VALUES ('signup_waitlist_velocity_per_origin', '2026-06-11 12:00+00', 'x', '2026-06-10 12:00+00', 'somebody');
+SELECT alike(pg_temp.verdict(), '%: somebody acted on the rule: %', 'a silence is an action');
+UPDATE raxx_detect.silences SET rule_id = NULL;
+SELECT alike(pg_temp.verdict(), '%: yes', 'on its rule');
+UPDATE raxx_detect.silences SET created_at = '2026-05-10 12:00+00';
+INSERT INTO raxx_detect.exceptions (rule_id, entity, reason, expires_at, created_at, created_by) VALUES ('signup_waitlist_velocity_per_origin', 'x', 'x', '2026-06-11 12:00+00', '2026-06-10 12:00+00', 'somebody');
+SELECT alike(pg_temp.verdict(), '%: somebody acted on the rule: %', 'and so is an exception');
+UPDATE raxx_detect.exceptions SET rule_id = 'ops_dyno_restart_cluster';
+SELECT alike(pg_temp.verdict(), '%: yes', 'on its rule');
+DELETE FROM raxx_detect.exceptions;
+DELETE FROM raxx_detect.silences;
 
 SELECT pg_temp.five();
 DELETE FROM raxx_detect.finding_actions;
@@ -151,7 +169,7 @@ SELECT is(pg_temp.verdict(), NULL, 'nor did none, of what is silenced or excepte
 SELECT pg_temp.five();
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'benign' WHERE entity = 'https://two.test';
 SELECT pg_temp.act(pg_temp.id('https://two.test'), '2026-06-13 12:00+00');
-SELECT alike(pg_temp.verdict(), '%: somebody acted on a finding of the rule', 'what was closed as benign was not passed over');
+SELECT alike(pg_temp.verdict(), '%: somebody acted on the rule: triage, a silence or an exception', 'what was closed as benign was not passed over');
 
 -- ---- what it does, and for how long -----------------------------------------------------------------------------------------------
 SELECT pg_temp.five();
