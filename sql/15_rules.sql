@@ -6,9 +6,11 @@ CREATE TABLE raxx_detect.methods (
     learner text,
     rechecker text,
     meaning text NOT NULL,
-    shipped boolean NOT NULL DEFAULT false
+    shipped boolean NOT NULL DEFAULT false,
+    integrity boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE raxx_detect.methods IS 'How rules judge. evaluator: the function that does it; NULL: this version has none. learner: the function that keeps a day of a baseline; NULL: the method has none. rechecker: the function that looks again, at each run, at the findings that are not cleared, of sources other than the one judged (rule, binding, as_of), and returns how many it changed; NULL: the method has none.';
+COMMENT ON COLUMN raxx_detect.methods.integrity IS 'Whether it tells if records can be trusted. Nothing that tunes by itself touches a rule of such a method: it is never downgraded, tightened or held back by the ceiling.';
 
 CREATE TABLE raxx_detect.method_parameters (
     method text NOT NULL REFERENCES raxx_detect.methods,
@@ -85,6 +87,7 @@ INSERT INTO raxx_detect.methods (method, meaning) VALUES
     ('benford', 'First digits that do not follow Benford''s law.'),
     ('ratio', 'A share of failures that chance does not explain.'),
     ('unmatched', 'An event without the record that should go with it.');
+UPDATE raxx_detect.methods SET integrity = true WHERE method IN ('gap', 'chain');
 
 CREATE FUNCTION raxx_detect.find_rule(rule_id text) RETURNS raxx_detect.rules
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -134,6 +134,10 @@ CREATE TRIGGER restore_only_row BEFORE INSERT ON raxx_detect.notification_settin
 FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_only_row('changed_at');
 COMMENT ON TRIGGER restore_only_row ON raxx_detect.notification_settings IS 'Lets a dump''s row in.';
 
+CREATE TRIGGER restore_only_row BEFORE INSERT ON raxx_detect.tuning_settings
+FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_only_row('changed_at');
+COMMENT ON TRIGGER restore_only_row ON raxx_detect.tuning_settings IS 'Lets a dump''s row in.';
+
 CREATE FUNCTION raxx_detect.restore_shipped() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

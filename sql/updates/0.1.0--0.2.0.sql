@@ -10,6 +10,9 @@ ALTER TABLE raxx_detect.fixtures ADD COLUMN shipped boolean NOT NULL DEFAULT fal
 ALTER TABLE raxx_detect.rules ADD COLUMN overrides text[];
 ALTER TABLE raxx_detect.rules ADD COLUMN allows_exceptions boolean NOT NULL DEFAULT true;
 
+-- What tunes by itself (sql/50_ceiling.sql).
+ALTER TABLE raxx_detect.methods ADD COLUMN integrity boolean NOT NULL DEFAULT false;
+
 -- Quiet runs (sql/56_quiet.sql).
 ALTER TABLE raxx_detect.coverage
     ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
