@@ -158,10 +158,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_parameter(raxx_detect.method_parameters, jsonb) IS 'Raises 22023 unless the value fits the parameter.';
 
-CREATE FUNCTION raxx_detect.set_params(rule_id text, params jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION raxx_detect.check_params(rule raxx_detect.rules, params jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
     parameter raxx_detect.method_parameters;
     given record;
 BEGIN
@@ -181,6 +180,15 @@ BEGIN
         END IF;
         PERFORM raxx_detect.check_parameter(parameter, given.value);
     END LOOP;
+END $$;
+COMMENT ON FUNCTION raxx_detect.check_params(raxx_detect.rules, jsonb) IS 'Raises 22023 unless all of params are parameters that the rule has, with values that fit.';
+
+CREATE FUNCTION raxx_detect.set_params(rule_id text, params jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
+BEGIN
+    PERFORM raxx_detect.check_params(rule, params);
     UPDATE raxx_detect.rules r SET params = r.params || set_params.params WHERE r.rule_id = rule.rule_id;
     -- A baseline of another window, entity or clock is no baseline of this rule: its days are read again.
     IF EXISTS (SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap}'::text[]) k
