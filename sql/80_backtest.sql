@@ -108,12 +108,12 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.as_would_be(raxx_detect.rules, text, raxx_detect.candidate, timestamptz) IS
 'A candidate as the finding that raxx_detect.record_findings would write, of a source that is judged at once up to as_of.';
 
-CREATE FUNCTION raxx_detect.too_many_findings(found bigint, at_most int, upto timestamptz) RETURNS void
+CREATE FUNCTION raxx_detect.too_many_findings(number bigint, at_most int, upto timestamptz) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF found > at_most THEN
+    IF number > at_most THEN
         RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded', MESSAGE = format('the backtest has more than %s findings', at_most),
-            DETAIL = format('There were %s by %s.', found, upto),
+            DETAIL = format('There were %s by %s.', number, upto),
             HINT = 'Replay a shorter stretch, or with parameters that find less, or raise at_most.';
     END IF;
 END $$;
@@ -160,7 +160,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     upto timestamptz;
-    found bigint;
+    number bigint;
     result raxx_detect.rule_run := (rule.rule_id, rule.state, 'ok', 0, 0, 0, NULL, NULL, NULL);
 BEGIN
     PERFORM raxx_detect.know_baseline_start(rule, binding);
@@ -168,10 +168,10 @@ BEGIN
         upto := raxx_detect.slice_end(rule, binding, upto, to_time);
         -- The rows are what they are: nothing comes any more, so that all of it settles.
         result := raxx_detect.judge_slice(rule, binding, upto, 'infinity', result);
-        SELECT count(*) INTO found FROM raxx_detect.detection_findings f
+        SELECT count(*) INTO number FROM raxx_detect.detection_findings f
         WHERE f.rule_id = rule.rule_id AND f.episode && tstzrange(from_time, to_time, '(]');
-        PERFORM raxx_detect.note_replay(upto, found);
-        PERFORM raxx_detect.too_many_findings(found, at_most, upto);
+        PERFORM raxx_detect.note_replay(upto, number);
+        PERFORM raxx_detect.too_many_findings(number, at_most, upto);
         EXIT WHEN upto >= to_time;
     END LOOP;
 END $$;
