@@ -45,7 +45,8 @@ COMMENT ON FUNCTION raxx_detect.index_advice(raxx_detect.source_bindings) IS
 CREATE VIEW raxx_detect.status AS
 SELECT r.number, r.rule_id, r.det_id, r.severity, r.state, r.state_reason AS reason, r.state_since,
        greatest(h.last_run_at, l.started_at) AS last_run, coalesce(l.outcome, 'never run') AS last_outcome, l.detail AS last_detail,
-       c.covered_to, coalesce(f.open_findings, 0) AS open_findings, f.last_finding, r.last_validated, a.advice
+       c.covered_to, coalesce(f.open_findings, 0) AS open_findings, f.last_finding, r.last_validated, a.advice,
+       r.calibration, r.calibrated_at
 FROM raxx_detect.rules r
 CROSS JOIN raxx_detect.heartbeat h
 LEFT JOIN LATERAL (SELECT u.started_at, u.outcome, u.detail FROM raxx_detect.rule_runs u
@@ -57,7 +58,7 @@ LEFT JOIN LATERAL (SELECT string_agg(raxx_detect.index_advice(b), '; ' ORDER BY 
                    FROM raxx_detect.source_bindings b WHERE b.source = ANY (r.sources)) a ON true
 ORDER BY r.number NULLS LAST, r.rule_id;
 COMMENT ON VIEW raxx_detect.status IS
-'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed, when its fixtures last passed, and what would make it cheaper (advice; NULL: nothing is known to).';
+'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed, when its fixtures last passed, what would make it cheaper (advice; NULL: nothing is known to), and whether its rate of alarms was found to be as declared (calibration; raxx_detect.calibrate).';
 
 -- A rule says from the first day why it is dormant.
 SELECT count(*) FROM (SELECT raxx_detect.refresh_state(rule_id) FROM raxx_detect.rules) refreshed;

@@ -9,6 +9,11 @@ ALTER TABLE raxx_detect.free_mail_domains ADD COLUMN shipped boolean NOT NULL DE
 ALTER TABLE raxx_detect.fixtures ADD COLUMN shipped boolean NOT NULL DEFAULT false;
 ALTER TABLE raxx_detect.rules ADD COLUMN overrides text[];
 
+-- What calibrate finds (sql/81_calibrate.sql).
+ALTER TABLE raxx_detect.rules
+    ADD COLUMN calibration text CHECK (calibration IN ('calibrated', 'miscalibrated')),
+    ADD COLUMN calibrated_at timestamptz;
+
 -- Quiet runs (sql/56_quiet.sql).
 ALTER TABLE raxx_detect.coverage
     ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
