@@ -13,6 +13,11 @@ ALTER TABLE raxx_detect.rules ADD COLUMN allows_exceptions boolean NOT NULL DEFA
 -- What tunes by itself (sql/50_ceiling.sql).
 ALTER TABLE raxx_detect.methods ADD COLUMN integrity boolean NOT NULL DEFAULT false;
 
+-- What calibrate finds (sql/81_calibrate.sql).
+ALTER TABLE raxx_detect.rules
+    ADD COLUMN calibration text CHECK (calibration IN ('calibrated', 'miscalibrated')),
+    ADD COLUMN calibrated_at timestamptz;
+
 -- Quiet runs (sql/56_quiet.sql).
 ALTER TABLE raxx_detect.coverage
     ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
