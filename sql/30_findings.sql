@@ -29,6 +29,8 @@ CREATE TABLE raxx_detect.detection_findings (
     note text,
     exception_id bigint,
     outlasted_exception bigint,
+    evidence_changed_at timestamptz,
+    evidence_note text,
     CONSTRAINT one_finding_per_episode EXCLUDE USING gist (rule_id WITH =, entity WITH =, episode WITH &&)
 );
 CREATE INDEX detection_findings_open ON raxx_detect.detection_findings (rule_id, source) WHERE condition = 'firing';
@@ -44,6 +46,8 @@ COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found o
 COMMENT ON COLUMN raxx_detect.detection_findings.note IS 'What was said at the last triage; raxx_detect.finding_actions has all of it.';
 COMMENT ON COLUMN raxx_detect.detection_findings.exception_id IS 'The exception by which it is set aside: it is not told, and not open. NULL: none.';
 COMMENT ON COLUMN raxx_detect.detection_findings.outlasted_exception IS 'The exception that it was set aside by until that ended.';
+COMMENT ON COLUMN raxx_detect.detection_findings.evidence_changed_at IS 'When it was first noticed that a row which the evidence names has changed or is gone. NULL: none has, as far as was looked.';
+COMMENT ON COLUMN raxx_detect.detection_findings.evidence_note IS 'What the rows of the evidence were like when they were last found to be otherwise than before, in a sentence.';
 
 -- What an evaluator returns: a would-be finding.
 CREATE TYPE raxx_detect.candidate AS (

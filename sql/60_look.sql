@@ -46,7 +46,8 @@ CREATE VIEW raxx_detect.status AS
 SELECT r.number, r.rule_id, r.det_id, r.severity, r.state, r.state_reason AS reason, r.state_since,
        greatest(h.last_run_at, l.started_at) AS last_run, coalesce(l.outcome, 'never run') AS last_outcome, l.detail AS last_detail,
        c.covered_to, coalesce(f.open_findings, 0) AS open_findings, f.last_finding, r.last_validated, a.advice,
-       s.silences, x.exceptions, coalesce(f.excepted_findings, 0) AS excepted_findings
+       s.silences, x.exceptions, coalesce(f.excepted_findings, 0) AS excepted_findings,
+       r.calibration, r.calibrated_at
 FROM raxx_detect.rules r
 CROSS JOIN raxx_detect.heartbeat h
 LEFT JOIN LATERAL (SELECT u.started_at, u.outcome, u.detail FROM raxx_detect.rule_runs u
@@ -63,7 +64,7 @@ CROSS JOIN LATERAL (SELECT count(*) AS exceptions FROM raxx_detect.exceptions x
                     WHERE x.rule_id = r.rule_id AND x.expires_at > now() AND x.ended_at IS NULL) x
 ORDER BY r.number NULLS LAST, r.rule_id;
 COMMENT ON VIEW raxx_detect.status IS
-'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed (without those that an exception sets aside), when its fixtures last passed, what would make it cheaper (advice; NULL: nothing is known to), how many silences and exceptions hold for it, and how many findings exceptions have set aside so far.';
+'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed (without those that an exception sets aside), when its fixtures last passed, what would make it cheaper (advice; NULL: nothing is known to), how many silences and exceptions hold for it, how many findings exceptions have set aside so far, and whether its rate of alarms was found to be as declared (calibration; raxx_detect.calibrate).';
 
 -- A rule says from the first day why it is dormant.
 SELECT count(*) FROM (SELECT raxx_detect.refresh_state(rule_id) FROM raxx_detect.rules) refreshed;

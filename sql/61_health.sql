@@ -77,14 +77,18 @@ BEGIN
         PERFORM raxx_detect.note_interruptions();
         IF date_trunc('day', last_run_at, 'UTC') <> today THEN
             PERFORM raxx_detect.prune_daily();
+            PERFORM raxx_detect.check_evidence_daily();
         END IF;
     EXCEPTION WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
         RAISE WARNING USING ERRCODE = state, MESSAGE = 'a run could not note how the ones before it fared: ' || message, DETAIL = detail, HINT = hint;
     END;
+    IF date_trunc('day', last_run_at, 'UTC') <> today THEN
+        PERFORM raxx_detect.self_tune_daily();
+    END IF;
 END $$;
 COMMENT ON FUNCTION raxx_detect.note_run(timestamptz) IS
-'Called by run_all before it moves the heartbeat, with the time since which the horizon is held (now, if it is not): notes interruptions, and, at the first run of a UTC day, deletes what is outdated. Writes nothing if there is no news. What fails here is a warning, and leaves the run as it is.';
+'Called by run_all before it moves the heartbeat, with the time since which the horizon is held (now, if it is not): notes interruptions, and, at the first run of a UTC day, deletes what is outdated, looks whether the rows that are evidence are as they were, and tunes what people pass over. Writes nothing if there is no news. What fails here is a warning, and leaves the run as it is.';
 
 CREATE FUNCTION raxx_detect.bound_since(rule raxx_detect.rules) RETURNS timestamptz
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

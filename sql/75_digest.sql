@@ -173,12 +173,35 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_service(timestamptz, timestamptz) IS 'How detection and delivery themselves fare.';
 
+CREATE FUNCTION raxx_detect.digest_proposals(from_time timestamptz, to_time timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH told AS (
+        SELECT d.*, least(d.until, d.ended_at) AS over_at FROM raxx_detect.downgrades d JOIN raxx_detect.rules r ON r.rule_id = d.rule_id WHERE raxx_detect.may_be_downgraded(r)
+    ), sentences AS (
+        SELECT 1 AS kind, t.began_at AS at, format('%s: its findings of severity %s are told as %s until %s, since people passed over %s of them. If they matter: SELECT raxx_detect.undo_downgrade(%L, ''reason'')',
+                   t.rule_id, upper(t.severity_from::text), upper(t.severity_to::text), raxx_detect.in_words_utc(t.until), t.firings, t.rule_id) AS sentence
+        FROM told t WHERE t.began_at <= to_time AND t.over_at > to_time
+        UNION ALL
+        SELECT 2, t.over_at, format('%s: its findings of severity %s are told as such again, since %s', t.rule_id, upper(t.severity_from::text),
+                   CASE WHEN t.ended_at < t.until THEN format('%s took the downgrade back: %s', t.ended_by, t.end_reason) ELSE 'the downgrade is over' END)
+        FROM told t WHERE t.over_at > from_time AND t.over_at <= to_time
+        UNION ALL
+        SELECT 3, a.until, format('%s: that it may be active beyond the ceiling ends %s. To go on with it: SELECT raxx_detect.approve(%L, ''reason'', until)',
+                   r.rule_id, raxx_detect.in_words_utc(a.until), r.rule_id)
+        FROM raxx_detect.rules r CROSS JOIN raxx_detect.tuning_settings s CROSS JOIN LATERAL (SELECT raxx_detect.approved_until(r.rule_id) AS until) a
+        WHERE raxx_detect.counts_as_active(r) AND a.until > to_time AND a.until <= to_time + s.approval_warning
+    )
+    SELECT coalesce(jsonb_agg(left(x.sentence, 500) ORDER BY x.kind, x.at, x.sentence), '[]') FROM sentences x
+$$;
+COMMENT ON FUNCTION raxx_detect.digest_proposals(timestamptz, timestamptz) IS
+'What has been changed in how people are told, and theirs to decide, as sentences: which rules are told lower at to_time, which have ceased to be since from_time, and which approvals end soon. No entity is in it.';
+
 CREATE FUNCTION raxx_detect.digest_payload(channel raxx_detect.channels, digest bigint, day date, from_time timestamptz, to_time timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object('version', 1, 'event', 'digest', 'day', to_char(day, 'YYYY-MM-DD'), 'time_zone', s.time_zone, 'from', raxx_detect.in_utc(from_time), 'to', raxx_detect.in_utc(to_time),
             'posture', s.posture, 'severity', 'medium',
             'severity_counts', f.severity_counts, 'findings', f.findings, 'findings_total', f.total, 'told', t.told, 'told_total', t.total, 'open', o.open, 'open_total', o.total,
-            'rules', raxx_detect.digest_rules(), 'blind', raxx_detect.digest_blind(from_time, to_time), 'proposals', '[]'::jsonb, 'attention', raxx_detect.digest_attention(channel.entities, from_time, to_time),
+            'rules', raxx_detect.digest_rules(), 'blind', raxx_detect.digest_blind(from_time, to_time), 'proposals', raxx_detect.digest_proposals(from_time, to_time), 'attention', raxx_detect.digest_attention(channel.entities, from_time, to_time),
             'set_aside', raxx_detect.digest_set_aside(channel.entities, from_time, to_time), 'chains', raxx_detect.digest_chains())
         || raxx_detect.digest_service(from_time, to_time)
     FROM raxx_detect.notification_settings s, raxx_detect.digest_findings(digest) f, raxx_detect.digest_told(channel.entities, from_time, to_time) t,

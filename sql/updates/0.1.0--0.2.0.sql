@@ -10,6 +10,14 @@ ALTER TABLE raxx_detect.fixtures ADD COLUMN shipped boolean NOT NULL DEFAULT fal
 ALTER TABLE raxx_detect.rules ADD COLUMN overrides text[];
 ALTER TABLE raxx_detect.rules ADD COLUMN allows_exceptions boolean NOT NULL DEFAULT true;
 
+-- What tunes by itself (sql/50_ceiling.sql).
+ALTER TABLE raxx_detect.methods ADD COLUMN integrity boolean NOT NULL DEFAULT false;
+
+-- What calibrate finds (sql/81_calibrate.sql).
+ALTER TABLE raxx_detect.rules
+    ADD COLUMN calibration text CHECK (calibration IN ('calibrated', 'miscalibrated')),
+    ADD COLUMN calibrated_at timestamptz;
+
 -- Quiet runs (sql/56_quiet.sql).
 ALTER TABLE raxx_detect.coverage
     ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
@@ -55,6 +63,9 @@ ALTER TABLE raxx_detect.detection_findings
     ADD COLUMN note text,
     ADD COLUMN exception_id bigint,
     ADD COLUMN outlasted_exception bigint;
+
+-- Evidence whose rows have changed (sql/59_evidence.sql).
+ALTER TABLE raxx_detect.detection_findings ADD COLUMN evidence_changed_at timestamptz, ADD COLUMN evidence_note text;
 
 -- After the functions
 -- What the hash chain waits for is another thing by now.

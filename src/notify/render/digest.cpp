@@ -361,6 +361,11 @@ Document digest_document(const json& payload) {
     add_paragraph(&result, tasks.empty() ? quiet_sentence(f) : task_sentence(tasks), Weight::lead);
     add_paragraph(&result, period_text(f), Weight::quiet);
     add_sentences(&result, "First of all", f.list("attention"));
+    // First of all: what has been made quieter must not be found last.
+    if (!f.list("proposals").empty()) {
+        add(&result, Heading{"Told differently, and to decide"});
+        add_sentences(&result, "", f.list("proposals"));
+    }
     add_findings(&result, f);
     add_told(&result, f);
     add_open(&result, f);
@@ -370,10 +375,6 @@ Document digest_document(const json& payload) {
     const Fields rules(f.object("rules"));
     add_sleeping(&result, "Dormant rules, and what they wait for", rules.list("dormant"));
     add_sleeping(&result, "Disabled rules", rules.list("disabled"));
-    if (!f.list("proposals").empty()) {
-        add(&result, Heading{"Proposals"});
-        add_sentences(&result, "", f.list("proposals"));
-    }
     add_chains(&result, f);
     add_watch(&result, f);
     add_sentences(&result, "Notes", f.list("notes"));
