@@ -34,7 +34,7 @@ CREATE TABLE raxx_detect.deliveries (
     announced_by bigint,
     silence_id bigint,
     CONSTRAINT leased_while_sending CHECK ((state = 'sending') = (lease IS NOT NULL)),
-    CONSTRAINT silenced_by_a_silence CHECK ((state = 'silenced') = (silence_id IS NOT NULL))
+    CONSTRAINT silenced_by_a_silence CHECK (state <> 'silenced' OR silence_id IS NOT NULL)
 );
 CREATE INDEX deliveries_waiting ON raxx_detect.deliveries (channel, severity DESC, delivery_id) WHERE state = 'pending';
 CREATE INDEX deliveries_deadline ON raxx_detect.deliveries (deadline) WHERE state = 'pending';
