@@ -1,5 +1,5 @@
-// The counts of all thresholds against the episodes of each, over streams with many ties; and the levels of watched keys
-// against the definition.
+// The counts of all thresholds against the episodes of each, over streams with many ties; and the levels of watched
+// keys against the definition.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,7 +25,8 @@ Counted count(const Spec& spec, const Stream& stream, size_t batch) {
         std::vector<Bytes> keys, values;
         for (size_t i = at; i < std::min(at + batch, stream.size()); ++i) {
             const auto bytes = [](const std::string& text) {
-                return Bytes{reinterpret_cast<const unsigned char*>(text.data()), static_cast<uint32_t>(text.size())};
+                return Bytes{reinterpret_cast<const unsigned char*>(text.data()),
+                             static_cast<uint32_t>(text.size())};
             };
             times.push_back(stream[i].time);
             keys.push_back(bytes(stream[i].key));
@@ -86,7 +87,8 @@ TEST_P(Counts, AreThoseOfEachThreshold) {
     for (int round = 0; round < 1500; ++round) {
         const Shape shape = {round % 60, 1 + round % 5, 1 + round % 7, 1 + (round * 7) % 150};
         Stream stream = random_stream(random, shape);
-        Spec spec = {counts_method, Order::by_time, false, 1 + round % 20, 0, nullptr, 0, size_t{1} << 30, 0x5eed, nullptr};
+        Spec spec = {counts_method,   Order::by_time, false,  1 + round % 20, 0, nullptr, 0,
+                     size_t{1} << 30, 0x5eed,         nullptr};
         spec.count_from = round % 3 == 0 ? kMinusInfinity : round % 40;
         spec.watched = &watched;
         std::vector<Found> levels = levels_of(watched_name, stream, spec);

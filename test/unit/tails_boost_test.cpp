@@ -81,11 +81,11 @@ TEST_F(TailsAgainstBoost, PoissonInterval) {
         if (k == 0) {
             EXPECT_EQ(interval.low, 0);
         } else {
-            expect_close(interval.low, boost::math::gamma_p_inv(static_cast<long double>(k), tail), "low end", count,
-                         confidence);
+            expect_close(interval.low, boost::math::gamma_p_inv(static_cast<long double>(k), tail), "low end",
+                         count, confidence);
         }
-        expect_close(interval.high, boost::math::gamma_q_inv(static_cast<long double>(k + 1), tail), "high end", count,
-                     confidence);
+        expect_close(interval.high, boost::math::gamma_q_inv(static_cast<long double>(k + 1), tail), "high end",
+                     count, confidence);
     }
 }
 
