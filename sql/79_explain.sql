@@ -194,7 +194,7 @@ BEGIN
     IF raxx_detect.has_table('exceptions') THEN
         consulted := consulted || 'exceptions'::text;
         FOR x IN SELECT e.* FROM raxx_detect.exceptions e WHERE e.rule_id = finding.rule_id AND raxx_detect.bounded_entity(e.entity) = finding.entity ORDER BY e.exception_id DESC LIMIT 3 LOOP
-            said := said || format('exception %s (%s; by %s, from %s to %s) %s', x.exception_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.created_at)), raxx_detect.time_in_words(least(x.ended_at, x.expires_at)),
+            said := said || format('exception %s (%s; by %s, from %s to %s) %s', x.exception_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.created_at)), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.expires_at))),
                 CASE WHEN to_jsonb(finding) ->> 'exception_id' = x.exception_id::text THEN 'holds for this finding: it is on record, and not told' ELSE 'is of the same entity, and does not hold for this finding' END);
         END LOOP;
     END IF;
@@ -202,7 +202,7 @@ BEGIN
         consulted := consulted || 'silences'::text;
         FOR x IN SELECT s.* FROM raxx_detect.silences s WHERE coalesce(s.rule_id = finding.rule_id, true) AND coalesce(raxx_detect.bounded_entity(s.entity) = finding.entity, true)
                    AND s.starts_at <= greatest(now(), finding.updated_at) AND coalesce(least(s.ended_at, s.until), 'infinity') >= finding.detected_at ORDER BY s.silence_id DESC LIMIT 3 LOOP
-            said := said || format('silence %s (%s; by %s, from %s to %s) holds messages about it back', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(x.starts_at), raxx_detect.time_in_words(least(x.ended_at, x.until)));
+            said := said || format('silence %s (%s; by %s, from %s to %s) holds messages about it back', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.starts_at)), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.until))));
         END LOOP;
     END IF;
     IF raxx_detect.has_table('downgrades') THEN
