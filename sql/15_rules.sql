@@ -18,9 +18,11 @@ CREATE TABLE raxx_detect.method_parameters (
     maximum float8,
     meaning text NOT NULL,
     shipped boolean NOT NULL DEFAULT false,
+    needed text NOT NULL DEFAULT 'never' CHECK (needed ~ '^(always|never|with a baseline|with [a-z_0-9]+|unless [a-z_0-9]+)$'),
     PRIMARY KEY (method, name)
 );
 COMMENT ON TABLE raxx_detect.method_parameters IS 'The parameters of each method. Limits of an array hold for each element; the minimum of a float8 is exclusive.';
+COMMENT ON COLUMN raxx_detect.method_parameters.needed IS 'When a rule of the method has to have it: always, never, with a baseline, with another parameter, or unless there is another.';
 
 CREATE TABLE raxx_detect.rules (
     rule_id text PRIMARY KEY,
@@ -51,7 +53,9 @@ CREATE TABLE raxx_detect.rules (
     state_reason text NOT NULL DEFAULT 'not looked at yet',
     state_since timestamptz NOT NULL DEFAULT now(),
     last_validated timestamptz,
-    overrides text[]
+    overrides text[],
+    shadow_of text,
+    CONSTRAINT shadows_are_named CHECK ((shadow_of IS NOT NULL) = (rule_id LIKE '% (shadow)'))
 );
 COMMENT ON TABLE raxx_detect.rules IS 'The rules. Change parameters with raxx_detect.set_params, which checks them.';
 COMMENT ON COLUMN raxx_detect.rules.severity IS 'The highest severity that a finding of the rule can have.';
@@ -59,6 +63,7 @@ COMMENT ON COLUMN raxx_detect.rules.waits_for IS 'What somebody has to do so tha
 COMMENT ON COLUMN raxx_detect.rules.false_alarms_per_month IS 'What the rule is declared to cost in false alarms.';
 COMMENT ON COLUMN raxx_detect.rules.last_validated IS 'When raxx_detect.self_test last passed for the rule.';
 COMMENT ON COLUMN raxx_detect.rules.overrides IS 'What somebody has changed of a shipped rule: names of columns, and of parameters as params.NAME. All else is as shipped, and changes with the extension''s version. NULL: the rule is not a shipped one.';
+COMMENT ON COLUMN raxx_detect.rules.shadow_of IS 'The rule beside which this one is tried: it is judged, and nobody is told. NULL: it is a rule of its own.';
 
 CREATE TABLE raxx_detect.rule_state_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -158,6 +163,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_parameter(raxx_detect.method_parameters, jsonb) IS 'Raises 22023 unless the value fits the parameter.';
 
+CREATE FUNCTION raxx_detect.counts_otherwise(old_params jsonb, new_params jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap}'::text[]) k
+                   WHERE old_params -> k IS DISTINCT FROM new_params -> k)
+$$;
+COMMENT ON FUNCTION raxx_detect.counts_otherwise(jsonb, jsonb) IS 'Whether a baseline learnt with the one is none for a rule with the other parameters.';
+
 CREATE FUNCTION raxx_detect.set_params(rule_id text, params jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -183,8 +195,7 @@ BEGIN
     END LOOP;
     UPDATE raxx_detect.rules r SET params = r.params || set_params.params WHERE r.rule_id = rule.rule_id;
     -- A baseline of another window, entity or clock is no baseline of this rule: its days are read again.
-    IF EXISTS (SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap}'::text[]) k
-               WHERE set_params.params ? k AND set_params.params -> k <> rule.params -> k) THEN
+    IF raxx_detect.counts_otherwise(rule.params, rule.params || set_params.params) THEN
         DELETE FROM raxx_detect.baseline_days b WHERE b.rule_id = rule.rule_id;
     END IF;
     IF set_params.params ?| '{entity,value}' THEN  -- other rows may be of use to it

@@ -199,3 +199,17 @@ CROSS JOIN (VALUES
     ('baseline_entities', 'bigint', 1, 1000000, 'How many entities a day of the baseline keeps at most, the busiest first.')
 ) p(name, type, minimum, maximum, meaning)
 WHERE NOT EXISTS (SELECT FROM raxx_detect.method_parameters k WHERE k.method = m.method AND k.name = p.name);
+
+-- What a rule cannot do without. Whatever is not named here is always needed.
+UPDATE raxx_detect.method_parameters p SET needed = CASE
+    WHEN p.name IN ('mix_window', 'long_window', 'deploy_margin', 'excluded_causes') THEN 'never'
+    WHEN p.name = 'ipv4_prefix' THEN 'with ipv6_prefix'
+    WHEN p.name = 'ipv6_prefix' THEN 'with ipv4_prefix'
+    WHEN p.name IN ('mix_floor', 'mix_expected', 'mix_days') THEN 'with mix_window'
+    WHEN p.method = 'ratio' AND p.name IN ('floor', 'long_floor') THEN 'with long_window'
+    WHEN p.method = 'ratio' AND p.name IN ('threshold', 'baseline_floor') THEN 'unless long_window'
+    WHEN p.method = 'ratio' AND p.name = 'activate_above' THEN 'never'
+    WHEN p.name = 'activation_span' THEN 'with activate_above'
+    WHEN p.method IN ('velocity', 'distinct')
+         AND p.name IN ('time_zone', 'season', 'baseline_ready', 'baseline_floor', 'baseline_quantile', 'baseline_rows', 'baseline_entities') THEN 'with a baseline'
+    ELSE 'always' END;

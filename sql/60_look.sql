@@ -51,13 +51,13 @@ CROSS JOIN raxx_detect.heartbeat h
 LEFT JOIN LATERAL (SELECT u.started_at, u.outcome, u.detail FROM raxx_detect.rule_runs u
                    WHERE u.rule_id = r.rule_id ORDER BY u.run_id DESC LIMIT 1) l ON true
 LEFT JOIN LATERAL (SELECT min(v.looked_to) AS covered_to FROM raxx_detect.judged v WHERE v.rule_id = r.rule_id) c ON true
-LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE d.triage <> 'closed') AS open_findings, max(d.detected_at) AS last_finding
+LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE d.triage <> 'closed' AND r.shadow_of IS NULL) AS open_findings, max(d.detected_at) AS last_finding
                    FROM raxx_detect.detection_findings d WHERE d.rule_id = r.rule_id) f ON true
 LEFT JOIN LATERAL (SELECT string_agg(raxx_detect.index_advice(b), '; ' ORDER BY array_position(r.sources, b.source)) AS advice
                    FROM raxx_detect.source_bindings b WHERE b.source = ANY (r.sources)) a ON true
 ORDER BY r.number NULLS LAST, r.rule_id;
 COMMENT ON VIEW raxx_detect.status IS
-'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed, when its fixtures last passed, and what would make it cheaper (advice; NULL: nothing is known to).';
+'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed (none of a shadow counts: raxx_detect.shadow_findings), when its fixtures last passed, and what would make it cheaper (advice; NULL: nothing is known to).';
 
 -- A rule says from the first day why it is dormant.
 SELECT count(*) FROM (SELECT raxx_detect.refresh_state(rule_id) FROM raxx_detect.rules) refreshed;

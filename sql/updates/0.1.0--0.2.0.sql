@@ -9,6 +9,12 @@ ALTER TABLE raxx_detect.free_mail_domains ADD COLUMN shipped boolean NOT NULL DE
 ALTER TABLE raxx_detect.fixtures ADD COLUMN shipped boolean NOT NULL DEFAULT false;
 ALTER TABLE raxx_detect.rules ADD COLUMN overrides text[];
 
+-- Rules of one's own (sql/82_create_rule.sql), and shadows (sql/82_shadows.sql).
+ALTER TABLE raxx_detect.method_parameters
+    ADD COLUMN needed text NOT NULL DEFAULT 'never' CHECK (needed ~ '^(always|never|with a baseline|with [a-z_0-9]+|unless [a-z_0-9]+)$');
+ALTER TABLE raxx_detect.rules ADD COLUMN shadow_of text,
+    ADD CONSTRAINT shadows_are_named CHECK ((shadow_of IS NOT NULL) = (rule_id LIKE '% (shadow)'));
+
 -- Quiet runs (sql/56_quiet.sql).
 ALTER TABLE raxx_detect.coverage
     ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
