@@ -87,7 +87,9 @@ INSERT INTO raxx_detect.methods (method, meaning) VALUES
     ('quantile', 'A rate above the highest quantile of its own history.'),
     ('benford', 'First digits that do not follow Benford''s law.'),
     ('ratio', 'A share of failures that chance does not explain.'),
-    ('unmatched', 'An event without the record that should go with it.');
+    ('unmatched', 'An event without the record that should go with it.'),
+    ('temporal', 'Several different things that one entity does in a sliding window.'),
+    ('temporal_ordered', 'The same, in a given order.');
 
 CREATE FUNCTION raxx_detect.find_rule(rule_id text) RETURNS raxx_detect.rules
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -112,6 +112,13 @@ BEGIN
     IF params ->> 'season' NOT IN ('none', 'hour_of_week') THEN
         PERFORM raxx_detect.refuse('parameter season is neither none nor hour_of_week', format('The value is %s.', left(params ->> 'season', 100)),
             'hour_of_week goes by the hour of the week; none does not.');
+    ELSIF method LIKE 'temporal%' AND (jsonb_array_length(params -> 'steps') NOT BETWEEN 2 AND 32
+            OR (params ->> 'threshold')::bigint > jsonb_array_length(params -> 'steps')) THEN
+        PERFORM raxx_detect.refuse(format('method %s needs from 2 to 32 steps, and at least as many as its threshold', method),
+            format('There are %s.', jsonb_array_length(params -> 'steps')), 'One step alone is method velocity.');
+    ELSIF params ? 'filter' AND (baseline_window IS NOT NULL OR params ?| '{mix_window,excluded_causes,deploy_margin}') THEN
+        PERFORM raxx_detect.refuse('a rule with a filter counts by its threshold alone', 'It has a baseline, a mix or causes that are excluded, too; these know of no filter.',
+            'Bind a view that holds only the rows that count.');
     ELSIF (params ->> 'baseline_ready')::interval > baseline_window THEN
         PERFORM raxx_detect.refuse('baseline_ready is longer than the baseline_window', format('They are %s and %s.', params ->> 'baseline_ready', baseline_window),
             'A baseline of so many days would never be ready.');

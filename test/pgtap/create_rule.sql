@@ -105,7 +105,7 @@ SELECT is(pg_temp.refused(pg_temp.with_params(params)), expected, why) FROM (VAL
     ('{"ipv4_prefix": 24}', '22023 method velocity needs the parameter ipv6_prefix', 'half of what belongs together'),
     ('{"ipv4_prefix": 33, "ipv6_prefix": 64}', '22023 parameter ipv4_prefix is out of range', 'above the greatest'),
     ('{"season": "weekly"}', '22023 parameter season is neither none nor hour_of_week', 'an unknown season')) t(params, expected, why);
-SELECT is((t.detail, t.hint)::text, '("It may have baseline_entities, baseline_floor, baseline_ready, baseline_rows, entity, ipv4_prefix, ipv6_prefix, mix_days, mix_expected, mix_floor, mix_window, season, threshold, time_zone, window.","The nearest are threshold, ipv4_prefix, ipv6_prefix.")',
+SELECT is((t.detail, t.hint)::text, '("It may have baseline_entities, baseline_floor, baseline_ready, baseline_rows, entity, filter, ipv4_prefix, ipv6_prefix, mix_days, mix_expected, mix_floor, mix_window, only, season, threshold, time_zone, window.","The nearest are threshold, ipv4_prefix, ipv6_prefix.")',
           'the nearest key is named') FROM pg_temp.told(format('SELECT raxx_detect.create_rule(%L)', pg_temp.with_params('{"treshold": 4}'))) t;
 SELECT is(count(*), 0::bigint, 'nothing was made') FROM raxx_detect.rules WHERE overrides IS NULL;
 
