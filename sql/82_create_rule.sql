@@ -15,6 +15,7 @@ RETURNS SETOF record LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_c
         ('params', 'params', true, NULL, 'The parameters of its method: see raxx_detect.method_parameters.'),
         ('baseline_window', 'interval', false, NULL, 'How many whole days before the one that is judged make its baseline; none unless it is given.'),
         ('per_event', 'boolean', false, 'false', 'Whether a finding is told at once before launch, too.'),
+        ('allows_exceptions', 'boolean', false, 'true', 'Whether exceptions and silences may keep a finding of it from being told.'),
         ('false_alarms_per_month', 'number', true, NULL, 'What it is declared to cost in false alarms; its baseline keeps to that.'),
         ('escalation_owner', 'text', true, NULL, 'Who is to take over.'),
         ('prerequisites', 'prerequisites', false, '[]', 'Which of P1 to P8 it waits for.'),
@@ -299,10 +300,10 @@ BEGIN
             'A rule_id and a det_id are given once.', 'To change a rule: raxx_detect.change_rule. To try one beside it: raxx_detect.shadow_rule.', 'duplicate_object');
     END IF;
     INSERT INTO raxx_detect.rules (rule_id, det_id, title, category, method, severity, sources, optional_sources, params, baseline_window, per_event,
-        false_alarms_per_month, escalation_owner, prerequisites, ships, telemetry, how, thresholds, routes, runbook, do_not, waits_for,
+        allows_exceptions, false_alarms_per_month, escalation_owner, prerequisites, ships, telemetry, how, thresholds, routes, runbook, do_not, waits_for,
         state, state_reason, shadow_of)
     VALUES (rule.rule_id, rule.det_id, rule.title, rule.category, rule.method, rule.severity, rule.sources, rule.optional_sources, rule.params, rule.baseline_window,
-        rule.per_event, rule.false_alarms_per_month, rule.escalation_owner, rule.prerequisites, rule.ships, rule.telemetry, rule.how, rule.thresholds, rule.routes,
+        rule.per_event, rule.allows_exceptions, rule.false_alarms_per_month, rule.escalation_owner, rule.prerequisites, rule.ships, rule.telemetry, rule.how, rule.thresholds, rule.routes,
         rule.runbook, rule.do_not, rule.waits_for, state, reason, shadow_of);
     PERFORM raxx_detect.set_fixtures(rule.rule_id, definition -> 'fixtures');
 END $$;
@@ -355,10 +356,13 @@ BEGIN
     new := jsonb_populate_record(old, '{"waits_for": null, "baseline_window": null}'::jsonb || definition - 'fixtures');
     UPDATE raxx_detect.rules r
     SET det_id = new.det_id, title = new.title, category = new.category, severity = new.severity, sources = new.sources, optional_sources = new.optional_sources,
-        params = new.params, baseline_window = new.baseline_window, per_event = new.per_event, false_alarms_per_month = new.false_alarms_per_month,
+        params = new.params, baseline_window = new.baseline_window, per_event = new.per_event, allows_exceptions = new.allows_exceptions, false_alarms_per_month = new.false_alarms_per_month,
         escalation_owner = new.escalation_owner, prerequisites = new.prerequisites, ships = new.ships, telemetry = new.telemetry, how = new.how,
         thresholds = new.thresholds, routes = new.routes, runbook = new.runbook, do_not = new.do_not, waits_for = new.waits_for,
-        last_validated = CASE WHEN r.overrides IS NOT NULL THEN r.last_validated END
+        last_validated = CASE WHEN r.overrides IS NOT NULL THEN r.last_validated END,
+        -- What was measured was measured of what it said before.
+        calibration = CASE WHEN (r.params, r.baseline_window, r.false_alarms_per_month) IS NOT DISTINCT FROM (new.params, new.baseline_window, new.false_alarms_per_month) THEN r.calibration END,
+        calibrated_at = CASE WHEN (r.params, r.baseline_window, r.false_alarms_per_month) IS NOT DISTINCT FROM (new.params, new.baseline_window, new.false_alarms_per_month) THEN r.calibrated_at END
     WHERE r.rule_id = old.rule_id AND raxx_detect.rule_definition(old.rule_id) <> definition;
     PERFORM raxx_detect.set_fixtures(old.rule_id, definition -> 'fixtures');
     PERFORM raxx_detect.forget_learnt(old, new);

@@ -90,7 +90,7 @@ WHEN (NEW.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}') AND current_settin
 EXECUTE FUNCTION raxx_detect.note_version();
 COMMENT ON TRIGGER note_made ON raxx_detect.rules IS 'Writes the first version of a rule.';
 CREATE TRIGGER note_version AFTER UPDATE OF det_id, title, category, method, severity, sources, optional_sources, params, baseline_window, per_event,
-    false_alarms_per_month, escalation_owner, prerequisites, ships, telemetry, how, thresholds, routes, runbook, do_not, waits_for
+    allows_exceptions, false_alarms_per_month, escalation_owner, prerequisites, ships, telemetry, how, thresholds, routes, runbook, do_not, waits_for
 ON raxx_detect.rules FOR EACH ROW
 WHEN (NEW.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}') AND current_setting('check_function_bodies') = 'on')
 EXECUTE FUNCTION raxx_detect.note_version();

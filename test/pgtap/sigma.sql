@@ -38,7 +38,7 @@ END $$;
 -- ---- event_count -----------------------------------------------------------------------------------------------------------
 SELECT is(pg_temp.says(pg_temp.correlation()) - '{fixtures,how,telemetry,runbook,do_not,routes,thresholds}'::text[],
     '{"rule_id": "sigma_many_failed_sign_ins", "det_id": "OWN-SIGMA_MANY_FAILED_SIGN_INS", "title": "Many failed sign-ins", "category": "sigma", "method": "velocity", "severity": "high",
-      "sources": ["authentication"], "optional_sources": [], "params": {"entity": "user", "filter": "eventid", "only": ["4625"], "window": "00:15:00", "threshold": 10}, "per_event": false,
+      "sources": ["authentication"], "optional_sources": [], "params": {"entity": "user", "filter": "eventid", "only": ["4625"], "window": "00:15:00", "threshold": 10}, "per_event": false, "allows_exceptions": true,
       "false_alarms_per_month": 1, "escalation_owner": "operator", "prerequisites": [], "ships": "dormant"}', 'an event_count is a velocity');
 SELECT is(pg_temp.passes(pg_temp.says(pg_temp.correlation())), 'sigma_fires, sigma_near_miss', 'whose fixtures pass');
 SELECT is(d ->> 'how', E'Somebody tries.\nImported from the Sigma rule Many failed sign-ins, 0e95725d: {"type": "event_count", "rules": ["failed"], "group-by": ["user"], "timespan": "15m", "condition": {"gte": 10}}', 'it says where it is from')
