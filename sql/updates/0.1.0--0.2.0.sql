@@ -18,6 +18,12 @@ ALTER TABLE raxx_detect.rules
     ADD COLUMN calibration text CHECK (calibration IN ('calibrated', 'miscalibrated')),
     ADD COLUMN calibrated_at timestamptz;
 
+-- Rules of one's own (sql/82_create_rule.sql), and shadows (sql/82_shadows.sql).
+ALTER TABLE raxx_detect.method_parameters
+    ADD COLUMN needed text NOT NULL DEFAULT 'never' CHECK (needed ~ '^(always|never|with a baseline|with [a-z_0-9]+|unless [a-z_0-9]+)$');
+ALTER TABLE raxx_detect.rules ADD COLUMN shadow_of text,
+    ADD CONSTRAINT shadows_are_named CHECK ((shadow_of IS NOT NULL) = (rule_id LIKE '% (shadow)'));
+
 -- Quiet runs (sql/56_quiet.sql).
 ALTER TABLE raxx_detect.coverage
     ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
