@@ -67,3 +67,21 @@ GRANT UPDATE (state, state_reason, state_since) ON raxx_detect.rules TO raxx_run
 
 -- The notifier.
 GRANT INSERT, UPDATE ON raxx_detect.deliveries, raxx_detect.channel_states, raxx_detect.notifiers, raxx_detect.digests TO raxx_notifier;
+
+-- Parts that have tables of their own.
+DO $$
+DECLARE
+    part record;
+BEGIN
+    FOR part IN SELECT * FROM (VALUES
+        ('approvals', 'GRANT INSERT (rule_id, reason, until) ON raxx_detect.approvals TO raxx_operator'),
+        ('downgrades', 'GRANT UPDATE (ended_at, ended_by, end_reason) ON raxx_detect.downgrades TO raxx_operator'),
+        ('downgrades', 'GRANT INSERT ON raxx_detect.downgrades TO raxx_runner, raxx_admin'),
+        ('tuning_settings', 'GRANT UPDATE ON raxx_detect.tuning_settings TO raxx_admin'),
+        ('rule_versions', 'GRANT INSERT, UPDATE ON raxx_detect.rule_versions TO raxx_admin'),
+        ('finding_rows', 'GRANT INSERT, UPDATE, DELETE ON raxx_detect.finding_rows TO raxx_runner')) p(relation, statement) LOOP
+        IF to_regclass('raxx_detect.' || part.relation) IS NOT NULL THEN
+            EXECUTE part.statement;
+        END IF;
+    END LOOP;
+END $$;

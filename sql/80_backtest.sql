@@ -193,6 +193,7 @@ BEGIN
         rule.rule_id := format('%s (backtest of process %s) (self-test)', rule.rule_id, pg_backend_pid());
         rule.det_id := rule.rule_id;
         rule.number := NULL;
+        rule.shadow_of := NULL;
         rule.state := 'live';
         INSERT INTO raxx_detect.rules SELECT rule.*;
         FOREACH binding IN ARRAY bindings LOOP
@@ -286,7 +287,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.backtest(text, timestamptz, timestamptz, jsonb, interval, int) IS
-'What a rule would have found in (from_time, to_time], with params in place of its own where given, by the rows that there are now: the findings of a run as of to_time whose episodes overlap the stretch. Touches nothing, and tells nobody; whether the rule is active does not matter. lead_in: how long before from_time judging begins, of a rule that needs its history; NULL: with the first row, as a run does, and so exactly what runs find. (With less, baselines are learnt as ever, but from rows of earlier findings, too.) at_most: more findings are an error. In order of time. Rules that need no history (raxx_detect.needs_no_history) need no right but to read; others write what is rolled back, and need what raxx_detect.run needs. Errors: 42704 unknown rule, 22023 a stretch that is none or a parameter that does not fit, 0A000 hash chains, 55000 nothing bound, 54000 more findings than at_most, and those of reading.';
+'What a rule would have found in (from_time, to_time], with params in place of its own where given, by the rows that there are now: the findings of a run as of to_time whose episodes overlap the stretch. Touches nothing, and tells nobody; whether the rule is active does not matter. lead_in: how long before from_time judging begins, of a rule that needs its history; NULL: with the first row, as a run does, and so exactly what runs find. (With less, baselines are learnt as ever, but from rows of earlier findings, too.) at_most: more findings are an error. In order of time. Rules that need no history (raxx_detect.needs_no_history) need no right but to read; others write what is rolled back, and need what raxx_detect.run needs and INSERT on raxx_detect.rules. Errors: 42704 unknown rule, 22023 a stretch that is none or a parameter that does not fit, 0A000 hash chains, 55000 nothing bound, 54000 more findings than at_most, and those of reading.';
 
 CREATE VIEW raxx_detect.backtest_progress AS
 SELECT p.pid, p.relation, p.from_time, p.to_time, p.judged_to, p.rows_read, p.slices, p.findings, p.started_at

@@ -87,7 +87,7 @@ COMMENT ON FUNCTION raxx_detect.state_in_words(raxx_detect.detection_findings) I
 
 CREATE FUNCTION raxx_detect.is_open(finding raxx_detect.detection_findings) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT finding.triage <> 'closed' AND to_jsonb(finding) ->> 'exception_id' IS NULL AND finding.rule_id NOT LIKE '% (self-test)'
+    SELECT finding.triage <> 'closed' AND to_jsonb(finding) ->> 'exception_id' IS NULL AND finding.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
 $$;
 COMMENT ON FUNCTION raxx_detect.is_open(raxx_detect.detection_findings) IS 'Whether somebody has to look at a finding: nobody has closed it, and no exception covers it.';
 
@@ -167,7 +167,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
           WHERE d.condition = 'firing' AND raxx_detect.is_open(d)) f
     UNION ALL
     SELECT 'found today', count(*) = 0, raxx_detect.counts_by_severity(array_agg(f.severity)) FROM raxx_detect.detection_findings f, day
-    WHERE f.detected_at >= day.begins AND f.rule_id NOT LIKE '% (self-test)'
+    WHERE f.detected_at >= day.begins AND f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
     UNION ALL
     SELECT 'not told', CASE WHEN count(*) = 0 THEN true END, coalesce(string_agg(format('%s %s%s', q.n, q.what, CASE WHEN q.n = 1 THEN '' ELSE 's' END), ', ' ORDER BY q.what) || ' in force', 'nothing is silenced')
     FROM (SELECT h.value ->> 0 AS what, count(*) AS n FROM jsonb_array_elements(raxx_detect.hushed(now())) h GROUP BY 1) q

@@ -40,9 +40,11 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('<table><thead><tr>%s</tr></thead><tbody>%s</tbody></table>',
         (SELECT string_agg(format('<th scope="col">%s</th>', raxx_detect.html(h.title)), '' ORDER BY h.place) FROM unnest(header) WITH ORDINALITY h(title, place)),
         (SELECT string_agg(format('<tr>%s</tr>', (
-             SELECT string_agg(format('<td data-label="%s"%s>%s</td>', raxx_detect.html(header[c.place]), CASE WHEN c.value ? 'bad' THEN ' class="is-bad"' ELSE '' END,
-                 CASE WHEN c.value ? 'time' THEN raxx_detect.html_time((c.value ->> 'time')::timestamptz)
-                      ELSE coalesce(raxx_detect.html_breaking(CASE WHEN c.value ? 'bad' THEN c.value ->> 'bad' ELSE c.value #>> '{}' END, 400), '&ndash;') END), '' ORDER BY c.place)
+             -- Told apart by their type: a text may be any word.
+             SELECT string_agg(format('<td data-label="%s"%s>%s</td>', raxx_detect.html(header[c.place]), CASE WHEN jsonb_typeof(c.value) = 'object' AND c.value ? 'bad' THEN ' class="is-bad"' ELSE '' END,
+                 CASE WHEN jsonb_typeof(c.value) <> 'object' THEN coalesce(raxx_detect.html_breaking(c.value #>> '{}', 400), '&ndash;')
+                      WHEN c.value ? 'time' THEN raxx_detect.html_time((c.value ->> 'time')::timestamptz)
+                      ELSE coalesce(raxx_detect.html_breaking(c.value ->> 'bad', 400), '&ndash;') END), '' ORDER BY c.place)
              FROM jsonb_array_elements(r.value) WITH ORDINALITY c(value, place))), '' ORDER BY r.place)
          FROM jsonb_array_elements(cells) WITH ORDINALITY r(value, place)))
     WHERE jsonb_array_length(cells) > 0

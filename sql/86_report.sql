@@ -99,13 +99,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.report_rules(timestamptz) IS 'The rules that judge, each with the chart of its newest finding, or if it has none, or none that can be drawn, of its source''s rows per hour.';
 
-CREATE FUNCTION raxx_detect.report_table(header text[], cells jsonb, most int, see text, otherwise text) RETURNS text
+CREATE FUNCTION raxx_detect.report_table(header text[], cells jsonb, most int, see text, otherwise text, total bigint DEFAULT NULL) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(raxx_detect.html_table(header, (SELECT jsonb_agg(e.value ORDER BY e.place) FROM jsonb_array_elements(cells) WITH ORDINALITY e(value, place) WHERE e.place <= most)),
                     format('<p>%s</p>', raxx_detect.html(otherwise)))
-           || raxx_detect.html_more(jsonb_array_length(coalesce(cells, '[]')), most, see)
+           || raxx_detect.html_more(coalesce(total, jsonb_array_length(cells), 0), most, see)
 $$;
-COMMENT ON FUNCTION raxx_detect.report_table(text[], jsonb, int, text, text) IS 'A table of at most so many rows, or what is said if there are none.';
+COMMENT ON FUNCTION raxx_detect.report_table(text[], jsonb, int, text, text, bigint) IS 'A table of at most so many rows, or what is said if there are none; total: how many there are, where the cells are not all.';
 
 CREATE FUNCTION raxx_detect.report_health() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -147,10 +147,15 @@ COMMENT ON FUNCTION raxx_detect.report_chains() IS 'The hash chains: how far eac
 
 CREATE FUNCTION raxx_detect.report_ended(at timestamptz) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT raxx_detect.report_table('{Finding,Severity,Rule,About,Began,Disposition}', jsonb_agg(jsonb_build_array(f.finding_id, f.severity, f.rule_id, raxx_detect.printable(f.entity),
-               jsonb_build_object('time', CASE WHEN isfinite(lower(f.episode)) THEN lower(f.episode) END), f.disposition) ORDER BY f.finding_id DESC), 40, 'SELECT * FROM raxx_detect.finding_summary', 'None.')
-    FROM raxx_detect.detection_findings f
-    WHERE f.triage = 'closed' AND f.detected_at > at - interval '30 days' AND f.detected_at <= at AND f.rule_id NOT LIKE '% (self-test)'
+    WITH ended AS (
+        SELECT f.finding_id, f.severity, f.rule_id, f.entity, lower(f.episode) AS began, f.disposition, count(*) OVER () AS total
+        FROM raxx_detect.detection_findings f
+        WHERE f.triage = 'closed' AND f.detected_at > at - interval '30 days' AND f.detected_at <= at AND f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
+        ORDER BY f.finding_id DESC LIMIT 40
+    )
+    SELECT raxx_detect.report_table('{Finding,Severity,Rule,About,Began,Disposition}', jsonb_agg(jsonb_build_array(e.finding_id, e.severity, e.rule_id, raxx_detect.printable(e.entity),
+               jsonb_build_object('time', CASE WHEN isfinite(e.began) THEN e.began END), replace(e.disposition, '_', ' ')) ORDER BY e.finding_id DESC), 40, 'SELECT * FROM raxx_detect.finding_summary', 'None.', max(e.total))
+    FROM ended e
 $$;
 COMMENT ON FUNCTION raxx_detect.report_ended(timestamptz) IS 'What was found in the 30 days before and has been closed.';
 
