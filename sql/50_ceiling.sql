@@ -19,6 +19,7 @@ CREATE TABLE raxx_detect.tuning_settings (
     downgrade_lasts interval NOT NULL DEFAULT '14 days' CHECK (downgrade_lasts > '0' AND downgrade_lasts <= '100 days'),
     dormant_for interval NOT NULL DEFAULT '60 days' CHECK (dormant_for > '0'),
     tighten_to float8 NOT NULL DEFAULT 0.5 CHECK (tighten_to > 0 AND tighten_to <= 1),
+    tighten_every interval NOT NULL DEFAULT '7 days' CHECK (tighten_every >= '0'),
     approval_warning interval NOT NULL DEFAULT '7 days' CHECK (approval_warning >= '0'),
     changed_at timestamptz
 );
@@ -34,6 +35,7 @@ COMMENT ON COLUMN raxx_detect.tuning_settings.family_ipv4_prefix IS 'Addresses t
 COMMENT ON COLUMN raxx_detect.tuning_settings.downgrade_lasts IS 'After which time a downgrade ends by itself.';
 COMMENT ON COLUMN raxx_detect.tuning_settings.dormant_for IS 'How long a rule has to have been dormant, with nothing coming for it, before its retirement is proposed.';
 COMMENT ON COLUMN raxx_detect.tuning_settings.tighten_to IS 'The least share of a threshold that one refresh leaves of it.';
+COMMENT ON COLUMN raxx_detect.tuning_settings.tighten_every IS 'How long a threshold that was lowered stays as it is.';
 COMMENT ON COLUMN raxx_detect.tuning_settings.approval_warning IS 'How long before an approval ends the digest and the refresh say so.';
 
 CREATE FUNCTION raxx_detect.note_settings_change() RETURNS trigger

@@ -361,7 +361,7 @@ Document digest_document(const json& payload) {
     add_paragraph(&result, tasks.empty() ? quiet_sentence(f) : task_sentence(tasks), Weight::lead);
     add_paragraph(&result, period_text(f), Weight::quiet);
     add_sentences(&result, "First of all", f.list("attention"));
-    // First of all: what has been made quieter must not be found last.
+    // What has been made quieter must not be found last.
     if (!f.list("proposals").empty()) {
         add(&result, Heading{"Told differently, and to decide"});
         add_sentences(&result, "", f.list("proposals"));
