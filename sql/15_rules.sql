@@ -6,9 +6,11 @@ CREATE TABLE raxx_detect.methods (
     learner text,
     rechecker text,
     meaning text NOT NULL,
-    shipped boolean NOT NULL DEFAULT false
+    shipped boolean NOT NULL DEFAULT false,
+    integrity boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE raxx_detect.methods IS 'How rules judge. evaluator: the function that does it; NULL: this version has none. learner: the function that keeps a day of a baseline; NULL: the method has none. rechecker: the function that looks again, at each run, at the findings that are not cleared, of sources other than the one judged (rule, binding, as_of), and returns how many it changed; NULL: the method has none.';
+COMMENT ON COLUMN raxx_detect.methods.integrity IS 'Whether it tells if records can be trusted. Nothing that tunes by itself touches a rule of such a method: it is never downgraded, tightened or held back by the ceiling.';
 
 CREATE TABLE raxx_detect.method_parameters (
     method text NOT NULL REFERENCES raxx_detect.methods,
@@ -52,6 +54,7 @@ CREATE TABLE raxx_detect.rules (
     state_since timestamptz NOT NULL DEFAULT now(),
     last_validated timestamptz,
     overrides text[],
+    allows_exceptions boolean NOT NULL DEFAULT true,
     calibration text CHECK (calibration IN ('calibrated', 'miscalibrated')),
     calibrated_at timestamptz
 );
@@ -61,6 +64,7 @@ COMMENT ON COLUMN raxx_detect.rules.waits_for IS 'What somebody has to do so tha
 COMMENT ON COLUMN raxx_detect.rules.false_alarms_per_month IS 'What the rule is declared to cost in false alarms.';
 COMMENT ON COLUMN raxx_detect.rules.last_validated IS 'When raxx_detect.self_test last passed for the rule.';
 COMMENT ON COLUMN raxx_detect.rules.overrides IS 'What somebody has changed of a shipped rule: names of columns, and of parameters as params.NAME. All else is as shipped, and changes with the extension''s version. NULL: the rule is not a shipped one.';
+COMMENT ON COLUMN raxx_detect.rules.allows_exceptions IS 'Whether raxx_detect.add_exception and raxx_detect.silence may keep a finding of the rule from being told.';
 COMMENT ON COLUMN raxx_detect.rules.calibration IS 'What raxx_detect.calibrate last found of the parameters as they are: calibrated, or miscalibrated, where the rate of alarms that was measured excludes the one declared. NULL: not looked at.';
 COMMENT ON COLUMN raxx_detect.rules.calibrated_at IS 'When that was.';
 
@@ -87,6 +91,7 @@ INSERT INTO raxx_detect.methods (method, meaning) VALUES
     ('benford', 'First digits that do not follow Benford''s law.'),
     ('ratio', 'A share of failures that chance does not explain.'),
     ('unmatched', 'An event without the record that should go with it.');
+UPDATE raxx_detect.methods SET integrity = true WHERE method IN ('gap', 'chain');
 
 CREATE FUNCTION raxx_detect.find_rule(rule_id text) RETURNS raxx_detect.rules
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

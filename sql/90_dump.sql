@@ -78,7 +78,7 @@ COMMENT ON FUNCTION raxx_detect.note_overrides() IS 'Trigger: keeps rules.overri
 -- What runs write (the state, last_validated) is not among the columns: they pass it by.
 CREATE TRIGGER note_overrides BEFORE UPDATE OF rule_id, number, det_id, title, category, method, severity, sources, optional_sources,
     params, baseline_window, per_event, false_alarms_per_month, escalation_owner, prerequisites, ships, telemetry, how, thresholds,
-    routes, runbook, do_not, waits_for
+    routes, runbook, do_not, waits_for, allows_exceptions
 ON raxx_detect.rules FOR EACH ROW WHEN (OLD.overrides IS NOT NULL) EXECUTE FUNCTION raxx_detect.note_overrides();
 COMMENT ON TRIGGER note_overrides ON raxx_detect.rules IS 'Notes what somebody changes of a shipped rule.';
 
@@ -133,6 +133,10 @@ COMMENT ON FUNCTION raxx_detect.restore_sweep() IS 'Trigger: lets a dump''s row 
 CREATE TRIGGER restore_only_row BEFORE INSERT ON raxx_detect.notification_settings
 FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_only_row('changed_at');
 COMMENT ON TRIGGER restore_only_row ON raxx_detect.notification_settings IS 'Lets a dump''s row in.';
+
+CREATE TRIGGER restore_only_row BEFORE INSERT ON raxx_detect.tuning_settings
+FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_only_row('changed_at');
+COMMENT ON TRIGGER restore_only_row ON raxx_detect.tuning_settings IS 'Lets a dump''s row in.';
 
 CREATE FUNCTION raxx_detect.restore_shipped() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -128,10 +128,11 @@ sub start_counterpart
 {
 	my ($program, @options) = @_;
 	my $file = PostgreSQL::Test::Utils::tempdir() . '/port.' . ++$number;
-	my $counterpart = { output => '' };
-	$counterpart->{run} = IPC::Run::start([ '/usr/bin/python3', '-B', "$sources/$program", '--port-file', $file, @options ], '<', '/dev/null', '>&', \$counterpart->{output});
+	# What it says goes to a file: a pipe that nobody reads is full after some hundred warnings, and then it hangs.
+	my $counterpart = { output_file => "$file.output" };
+	$counterpart->{run} = IPC::Run::start([ '/usr/bin/python3', '-B', "$sources/$program", '--port-file', $file, @options ], '<', '/dev/null', '>&', $counterpart->{output_file});
 	push @running, $counterpart;
-	wait_until("$program serves", sub { $counterpart->{run}->pump_nb; die $counterpart->{output} if !$counterpart->{run}->pumpable; return -s $file });
+	wait_until("$program serves", sub { die slurp_file($counterpart->{output_file}) if !is_running($counterpart); return -s $file });
 	($counterpart->{port}, $counterpart->{control}) = slurp_file($file) =~ /(\d+)/g;
 	return $counterpart;
 }

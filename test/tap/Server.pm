@@ -11,17 +11,23 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes;
 
-our @EXPORT = qw(new_server new_database new_session load_application load_fortnight wait_until private_memory what_is_left differences);
+our @EXPORT = qw(new_server new_server_as new_database new_session load_application load_fortnight wait_until private_memory what_is_left differences);
 
 # A running server; the settings are lines of postgresql.conf.
 sub new_server
 {
-	my (@settings) = @_;
+	return new_server_as(sub { $_[0]->start }, @_);
+}
+
+# The same, started by a function.
+sub new_server_as
+{
+	my ($start, @settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new('server');
 	$node->init;
 	$node->append_conf('postgresql.conf', $_)
 	  foreach 'log_statement = none', 'log_min_error_statement = panic', "TimeZone = 'UTC'", @settings;
-	$node->start;
+	$start->($node);
 	return $node;
 }
 
@@ -115,7 +121,7 @@ SELECT format($$ SELECT %L || concat_ws(' ', row ->> 'rule_id', left(row::text, 
 		attname, attname, attname), ' ') FILTER (WHERE atttypid = 'timestamptz'::regtype), c.oid::regclass)
 FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE relnamespace = 'raxx_detect'::regnamespace AND relkind IN ('r', 'p')
-AND relname NOT IN ('deliveries', 'fixtures', 'free_mail_domains', 'interruptions', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
+AND relname NOT IN ('deliveries', 'finding_rows', 'fixtures', 'free_mail_domains', 'interruptions', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
 GROUP BY c.oid ORDER BY relname
 \gexec
 END

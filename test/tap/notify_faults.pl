@@ -39,7 +39,7 @@ sub sql
 
 my @instances = map { start_instance($settings) } 1 .. 2;
 wait_until('all channels are served', sub { (grep { logged(log_of($_), 'channel_served') == 6 } @instances) == 2 });
-order($slack, 'faults', [ map { { at => $_, fault => 'hang', times => 1000 } } 'chat.postMessage', 'services' ]);
+order($slack, 'faults', [ map { { at => $_, fault => 'hang', times => 1000, taken => JSON::false } } 'chat.postMessage', 'services' ]);
 find_something($node, $db, $_ % 2 ? 'critical' : 'high', "hanging $_") foreach 1 .. 10;
 my $hung = sub { scalar grep { ($_->{fault} // '') eq 'hang' } @{ ask($slack, 'requests') } };
 wait_until('Slack hangs', sub { $hung->() >= 2 });

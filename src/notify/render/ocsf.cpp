@@ -81,8 +81,9 @@ json analytic_of(const Fields& f) {
 }
 
 json finding_info_of(const Fields& f, const Document& document, const std::string& key) {
-    const std::string id = f.text("finding_id");
-    json result = {{"uid", id.empty() ? one_line(key, 200) : id}, {"title", document.title}};
+    // An identifier, not a number to be read: without commas.
+    const std::optional<double> id = f.number("finding_id");
+    json result = {{"uid", id ? fmt::format("{:.0f}", *id) : one_line(key, 200)}, {"title", document.title}};
     put(&result, "uid_alt", f.text("det_id"));
     put(&result, "desc", f.text("summary", kSentence));
     put(&result, "src_url", f.link());
