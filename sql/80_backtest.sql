@@ -154,13 +154,14 @@ COMMENT ON FUNCTION raxx_detect.replay_at_once(raxx_detect.rules, raxx_detect.so
 
 -- ---- with its history -----------------------------------------------------------------------------------------------
 
-CREATE FUNCTION raxx_detect.replay_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, from_time timestamptz,
+CREATE FUNCTION raxx_detect.replay_source(live_id text, rule raxx_detect.rules, binding raxx_detect.source_bindings, from_time timestamptz,
     to_time timestamptz, at_most int) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     upto timestamptz;
     number bigint;
+    excepted boolean := EXISTS (SELECT FROM raxx_detect.exceptions x WHERE x.rule_id = live_id);
     result raxx_detect.rule_run := (rule.rule_id, rule.state, 'ok', 0, 0, 0, NULL, NULL, NULL);
 BEGIN
     PERFORM raxx_detect.know_baseline_start(rule, binding);
@@ -168,6 +169,10 @@ BEGIN
         upto := raxx_detect.slice_end(rule, binding, upto, to_time);
         -- The rows are what they are: nothing comes any more, so that all of it settles.
         result := raxx_detect.judge_slice(rule, binding, upto, 'infinity', result);
+        IF excepted THEN  -- baselines learn from what is set aside
+            UPDATE raxx_detect.detection_findings f SET exception_id = raxx_detect.exception_of(live_id, f.entity, f.episode)
+            WHERE f.rule_id = rule.rule_id AND f.exception_id IS NULL AND f.entity IN (SELECT x.entity FROM raxx_detect.exceptions x WHERE x.rule_id = live_id);
+        END IF;
         SELECT count(*) INTO number FROM raxx_detect.detection_findings f
         WHERE f.rule_id = rule.rule_id AND f.episode && tstzrange(from_time, to_time, '(]');
         PERFORM raxx_detect.note_replay(upto, number);
@@ -175,8 +180,8 @@ BEGIN
         EXIT WHEN upto >= to_time;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION raxx_detect.replay_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, int) IS
-'Judges a source up to to_time, slice by slice, as raxx_detect.evaluate_source does.';
+COMMENT ON FUNCTION raxx_detect.replay_source(text, raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, int) IS
+'Judges a source up to to_time, slice by slice, as raxx_detect.evaluate_source does. live_id: the rule whose exceptions hold.';
 
 CREATE FUNCTION raxx_detect.replay_with_history(rule raxx_detect.rules, bindings raxx_detect.source_bindings[], judge_from timestamptz,
     from_time timestamptz, to_time timestamptz, at_most int) RETURNS raxx_detect.would_be_finding[]
@@ -198,7 +203,7 @@ BEGIN
         INSERT INTO raxx_detect.rules SELECT rule.*;
         FOREACH binding IN ARRAY bindings LOOP
             binding.judge_from := judge_from;
-            PERFORM raxx_detect.replay_source(rule, binding, from_time, to_time, at_most);
+            PERFORM raxx_detect.replay_source(live_id, rule, binding, from_time, to_time, at_most);
         END LOOP;
         result := ARRAY(
             SELECT (live_id, f.source, f.severity, f.entity, f.episode, f.observed, f.threshold, f.unit, f.p_value, f.fired_by, f.sample_size,
@@ -235,24 +240,17 @@ COMMENT ON FUNCTION raxx_detect.replay(raxx_detect.rules, timestamptz, timestamp
 
 CREATE FUNCTION raxx_detect.suppressed_by(f raxx_detect.would_be_finding) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    result text;
 BEGIN
-    IF to_regclass('raxx_detect.exceptions') IS NULL OR to_regclass('raxx_detect.silences') IS NULL THEN
-        RETURN NULL;
-    END IF;
-    SELECT s.by INTO result FROM (
-        SELECT 1 AS rank, format('exception %s: %s', x.exception_id, x.reason) AS by FROM raxx_detect.exceptions x
-        WHERE x.rule_id = f.rule_id AND x.entity = f.entity AND tstzrange(x.created_at, least(x.expires_at, x.ended_at)) @> lower(f.episode)
-        UNION ALL
-        SELECT 2, format('silence %s: %s', x.silence_id, x.reason) FROM raxx_detect.silences x
-        WHERE coalesce(x.rule_id = f.rule_id, true) AND coalesce(x.entity = f.entity, true)
-          AND tstzrange(x.starts_at, least(x.until, x.ended_at)) @> lower(f.episode)
-    ) s ORDER BY s.rank LIMIT 1;
-    RETURN result;
+    RETURN coalesce(
+        (SELECT format('exception %s: %s', x.exception_id, x.reason) FROM raxx_detect.exceptions x
+         WHERE x.exception_id = raxx_detect.exception_of(f.rule_id, f.entity, f.episode)),
+        (SELECT format('silence %s: %s', x.silence_id, x.reason) FROM raxx_detect.silences x JOIN raxx_detect.rules r ON r.rule_id = f.rule_id
+         WHERE (x.rule_id = f.rule_id OR x.rule_id IS NULL AND r.allows_exceptions) AND coalesce(x.entity = f.entity, true)
+           AND tstzrange(x.starts_at, least(x.until, x.ended_at)) @> lower(f.episode)
+         ORDER BY x.silence_id LIMIT 1));
 END $$;
 COMMENT ON FUNCTION raxx_detect.suppressed_by(raxx_detect.would_be_finding) IS
-'The exception or silence that was in force when an episode began, and would have kept it from being told; NULL: none.';
+'The exception that sets a finding aside (raxx_detect.exception_of), or the silence that held when its episode began; NULL: none.';
 
 CREATE FUNCTION raxx_detect.known_finding(f raxx_detect.would_be_finding) RETURNS raxx_detect.detection_findings
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
