@@ -41,6 +41,13 @@ RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_limited_episodes' LANGUAGE C VO
 COMMENT ON FUNCTION raxx_detect.limited_episodes(text, regclass, name, name, name, name, text[], int[], interval, text[], timestamptz[], bigint[], timestamptz, timestamptz) IS
 'As raxx_detect.episodes, with a threshold for each entity, from a time on until the entity''s next: three arrays of one length, without NULLs (22004, 22023). Entities that have none, and times before an entity''s first, have no episodes. An episode begins with a row that finds the threshold of its time reached, and ends when a row leaves, or comes, and finds it missed.';
 
+CREATE FUNCTION raxx_detect.threshold_curve(method text, relation regclass, event_time name, entity name, value name, network int[],
+    time_window interval, watched text[], from_time timestamptz, to_time timestamptz,
+    OUT entity text, OUT at timestamptz, OUT level bigint, OUT episodes bigint)
+RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_threshold_curve' LANGUAGE C VOLATILE ROWS 100;
+COMMENT ON FUNCTION raxx_detect.threshold_curve(text, regclass, name, name, name, int[], interval, text[], timestamptz, timestamptz) IS
+'How many episodes each threshold would have, in one pass: rows of entity NULL, in the order of level, say that from the threshold level on, up to the next row''s, as many episodes begin after from_time and up to to_time as raxx_detect.episodes would find. Then follow, for each entity of watched, the instants at which the number in its window became another, and which: level. Reads one window more, before from_time, for it. method: velocity or distinct. Otherwise as raxx_detect.episodes.';
+
 CREATE FUNCTION raxx_detect.client_network(address inet, ipv4_prefix int, ipv6_prefix int) RETURNS text
 AS 'MODULE_PATHNAME', 'raxx_client_network' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION raxx_detect.client_network(inet, int, int) IS
@@ -50,7 +57,7 @@ CREATE FUNCTION raxx_detect.episodes_of(method text, times timestamptz[], entiti
     threshold bigint, OUT entity text, OUT episode tstzrange, OUT peak bigint, OUT sample_size bigint)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_episodes_of' LANGUAGE C VOLATILE ROWS 10;
 COMMENT ON FUNCTION raxx_detect.episodes_of(text, timestamptz[], text[], text[], interval, bigint) IS
-'As raxx_detect.episodes, of rows given as arrays in any order, for rows that no filter on a column can choose. method: velocity (rows; keys are not looked at) or distinct (distinct keys). Rows with a NULL element or an infinite time are ignored, and counted in raxx_detect.reading(). Errors: 22004 NULL argument (keys may be NULL for velocity), 22023 arrays of unequal length, an unknown method or a value out of range, 54000 more rows than half of raxx_detect.memory_limit sorts.';
+'As raxx_detect.episodes, of rows given as arrays in any order, for rows that no filter on a column can choose. method: velocity (rows; keys are not looked at), distinct (distinct keys) or ordered (a row of each of threshold steps, of which there can be 32, in their order, rows of one instant in any; keys are the numbers of steps, from 1 on). Rows with a NULL element or an infinite time are ignored, and counted in raxx_detect.reading(). Errors: 22004 NULL argument (keys may be NULL for velocity), 22023 arrays of unequal length, an unknown method or a value out of range, 54000 more rows than half of raxx_detect.memory_limit sorts.';
 
 CREATE FUNCTION raxx_detect.add_reading(rows_read bigint, null_rows bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'raxx_add_reading' LANGUAGE C VOLATILE STRICT;

@@ -20,6 +20,11 @@ AS 'MODULE_PATHNAME', 'raxx_critical_count' LANGUAGE C IMMUTABLE STRICT PARALLEL
 COMMENT ON FUNCTION raxx_detect.critical_count(float8, float8, float8) IS
 'What a count must reach to be this unlikely: the smallest k >= 0 with P(X >= k) <= tail, where X is negative binomial of this mean and variance, or Poisson where the variance is at most the mean. Means up to 1e9; the answer stops at 2^53, which stands for a count that is never reached. Error 22023 unless mean and variance are finite, mean is not negative and tail is above 0 and at most 1.';
 
+CREATE FUNCTION raxx_detect.poisson_interval(k bigint, confidence float8 DEFAULT 0.95, OUT low float8, OUT high float8) RETURNS record
+AS 'MODULE_PATHNAME', 'raxx_poisson_interval' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION raxx_detect.poisson_interval(bigint, float8) IS
+'Of the mean of a Poisson number of which k were seen (0 to 1e9): the exact two-sided interval, Garwood''s. Under the low end k or more, and under the high end k or fewer, have the probability (1 - confidence) / 2. Error 22023 for a k out of range, or a confidence that is not between 0 and 1.';
+
 CREATE FUNCTION raxx_detect.normal_upper_tail(z float8) RETURNS float8
 AS 'MODULE_PATHNAME', 'raxx_normal_upper_tail' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION raxx_detect.normal_upper_tail(float8) IS

@@ -774,3 +774,6 @@ VALUES
      -- waits_for
      'Subsumed by auth_passkey_enumeration as long as sign-in is by passkey only; if password sign-in is ever added, '
          'bind its failures as login_failures.');
+
+-- Whoever could be left out of these could hide behind it: an operator who probes, a log that falls silent, a chain that breaks.
+UPDATE raxx_detect.rules SET allows_exceptions = false WHERE rule_id = 'auth_rbac_denied_burst' OR method IN ('gap', 'chain');

@@ -26,10 +26,16 @@ CREATE TABLE raxx_detect.detection_findings (
     detected_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     late boolean NOT NULL DEFAULT false,
+    note text,
+    exception_id bigint,
+    outlasted_exception bigint,
+    evidence_changed_at timestamptz,
+    evidence_note text,
     CONSTRAINT one_finding_per_episode EXCLUDE USING gist (rule_id WITH =, entity WITH =, episode WITH &&)
 );
 CREATE INDEX detection_findings_open ON raxx_detect.detection_findings (rule_id, source) WHERE condition = 'firing';
-COMMENT ON TABLE raxx_detect.detection_findings IS 'What was found. A rule''s entity has one finding for each episode; the constraint one_finding_per_episode holds that.';
+CREATE INDEX detection_findings_excepted ON raxx_detect.detection_findings (exception_id) WHERE exception_id IS NOT NULL;
+COMMENT ON TABLE raxx_detect.detection_findings IS 'What was found. A rule''s entity has one finding for each episode; the constraint one_finding_per_episode holds that. triage, disposition and note are people''s (raxx_detect.acknowledge, raxx_detect.triage), all else is the engine''s.';
 COMMENT ON COLUMN raxx_detect.detection_findings.entity IS 'Whom or what it is about; longer texts are cut at 200 characters and told apart by a hash.';
 COMMENT ON COLUMN raxx_detect.detection_findings.episode IS 'When the condition held: [start, end), without an end while it lasts.';
 COMMENT ON COLUMN raxx_detect.detection_findings.observed IS 'The peak, in the unit: for bursts the most in one window, for gaps minutes.';
@@ -37,6 +43,11 @@ COMMENT ON COLUMN raxx_detect.detection_findings.sample_size IS 'How many rows t
 COMMENT ON COLUMN raxx_detect.detection_findings.evidence IS 'Bounded: keys of the rows with which it began, and numbers; not copies of contents.';
 COMMENT ON COLUMN raxx_detect.detection_findings.occurrences IS 'How many of the rule''s conditions held during the episode; evidence names them.';
 COMMENT ON COLUMN raxx_detect.detection_findings.late IS 'Whether it was found only when settled hours were judged again, since rows had come later than their source''s lateness, or gone.';
+COMMENT ON COLUMN raxx_detect.detection_findings.note IS 'What was said at the last triage; raxx_detect.finding_actions has all of it.';
+COMMENT ON COLUMN raxx_detect.detection_findings.exception_id IS 'The exception by which it is set aside: it is not told, and not open. NULL: none.';
+COMMENT ON COLUMN raxx_detect.detection_findings.outlasted_exception IS 'The exception that it was set aside by until that ended.';
+COMMENT ON COLUMN raxx_detect.detection_findings.evidence_changed_at IS 'When it was first noticed that a row which the evidence names has changed or is gone. NULL: none has, as far as was looked.';
+COMMENT ON COLUMN raxx_detect.detection_findings.evidence_note IS 'What the rows of the evidence were like when they were last found to be otherwise than before, in a sentence.';
 
 -- What an evaluator returns: a would-be finding.
 CREATE TYPE raxx_detect.candidate AS (

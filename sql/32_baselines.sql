@@ -182,7 +182,7 @@ BEGIN
     SELECT CASE WHEN rule.params ? 'mix_window' AND f.entity LIKE '((%' THEN substr(f.entity, 2) ELSE f.entity END, tstzrange(w.rows_from, upper(f.episode)) * $3
     FROM raxx_detect.detection_findings f
     CROSS JOIN LATERAL (SELECT raxx_detect.rows_from(rule, f.episode, f.evidence -> 'conditions')) w(rows_from)
-    WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
+    WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' AND f.exception_id IS NULL OR f.disposition = 'true_positive')
       AND NOT f.evidence @> '{"conditions": ["rows_gone"]}'  -- the gap that they leave is a finding itself, if it is one
       AND f.episode && tstzrange(lower($3), upper($3) + greatest(interval '2 days', (rule.params ->> 'window')::interval))
       AND tstzrange(w.rows_from, upper(f.episode)) && $3
@@ -190,7 +190,7 @@ BEGIN
       AND lower(f.episode) < upper($3) + (SELECT b.lateness FROM raxx_detect.source_bindings b WHERE b.source = $2);
 END $$;
 COMMENT ON FUNCTION raxx_detect.left_out(raxx_detect.rules, text, tstzrange) IS
-'Whose rows of a period no baseline may learn, and when: those in the windows of findings that nobody has closed, or that were closed as true_positive.';
+'Whose rows of a period no baseline may learn, and when: those in the windows of findings that are open (nobody has closed them, and no exception sets them aside), or were closed as true_positive.';
 
 CREATE FUNCTION raxx_detect.left_out_digest(rule raxx_detect.rules, source text, period tstzrange) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -220,13 +220,12 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.keep_baseline_day(raxx_detect.rules, raxx_detect.source_bindings, date) IS
 'Reads one day of a source and keeps it, by the learner of the rule''s method, which writes the rows of raxx_detect.baselines and completes the one of raxx_detect.baseline_days.';
 
-CREATE FUNCTION raxx_detect.keep_baseline(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION raxx_detect.stale_baseline_days(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date) RETURNS SETOF date
+LANGUAGE plpgsql STABLE ROWS 7 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     first_day date := raxx_detect.baseline_first_day(rule, binding.source, day);
     any_left_out boolean;
-    wanted date;
 BEGIN
     IF NOT raxx_detect.baseline_is_ready(rule, binding.source, day) THEN
         RETURN;
@@ -234,16 +233,27 @@ BEGIN
     -- Mostly nothing is, and the days need not be asked for one by one.
     any_left_out := EXISTS (SELECT FROM raxx_detect.left_out(rule, binding.source,
         tstzrange(raxx_detect.day_starts(rule, first_day), raxx_detect.day_starts(rule, day))));
-    FOR wanted IN
+    RETURN QUERY
         SELECT d.day FROM (SELECT first_day + i AS day FROM generate_series(0, day - first_day - 1) i) d
         LEFT JOIN raxx_detect.baseline_days b ON b.rule_id = rule.rule_id AND b.source = binding.source AND b.day = d.day
-        WHERE b.day IS NULL OR b.version <> 1 OR b.left_out_digest <> CASE WHEN any_left_out
+        WHERE (b.day IS NULL OR b.version <> 1 OR b.left_out_digest <> CASE WHEN any_left_out
             THEN raxx_detect.left_out_digest(rule, binding.source,
                      tstzrange(raxx_detect.day_starts(rule, d.day), raxx_detect.day_starts(rule, d.day + 1)))
-            ELSE '' END
-        ORDER BY d.day LOOP
-        -- A day that is not over yet, which an as_of ahead of the present asks for, is no part of any baseline.
-        CONTINUE WHEN raxx_detect.takes_over(rule, binding, wanted + 1) > now();
+            ELSE '' END)
+          -- A day that is not over yet, which an as_of ahead of the present asks for, is no part of any baseline.
+          AND raxx_detect.takes_over(rule, binding, d.day + 1) <= now()
+        ORDER BY d.day;
+END $$;
+COMMENT ON FUNCTION raxx_detect.stale_baseline_days(raxx_detect.rules, raxx_detect.source_bindings, date) IS
+'Of the days that the baseline of a day is made of, if it is ready, those that are not kept, or not as findings are now.';
+
+CREATE FUNCTION raxx_detect.keep_baseline(rule raxx_detect.rules, binding raxx_detect.source_bindings, day date) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted date;
+BEGIN
+    FOR wanted IN SELECT * FROM raxx_detect.stale_baseline_days(rule, binding, day) LOOP
         PERFORM raxx_detect.keep_baseline_day(rule, binding, wanted);
     END LOOP;
 END $$;

@@ -1,7 +1,8 @@
 -- States: what each rule still needs (50_bindings.sql, 50_prerequisites.sql), and the state that follows from it. Nobody has to remember to
 -- switch a rule on: its state is worked out anew at each run, and every change is recorded with its cause.
 --
---     dormant, subsumed   what it needs is not there: a source or a role is not bound, or a prerequisite is unmet
+--     dormant, subsumed   what it needs is not there: a source or a role is not bound, or a prerequisite is unmet; or it is held back
+--                         by the ceiling (50_ceiling.sql)
 --     placeholder         judged by hard thresholds, or not yet, while the baseline fills
 --     live                judged by the baseline, or by thresholds where the rule has or needs no baseline
 --     disabled, retired   by people; nothing here changes them
@@ -105,7 +106,8 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.active_state(raxx_detect.rules, raxx_detect.source_bindings[], timestamptz) IS
 'Placeholder or live, for a rule that has what it needs, and how far its baseline is.';
 
-CREATE FUNCTION raxx_detect.due_state(rule raxx_detect.rules, as_of timestamptz DEFAULT now(), OUT state text, OUT reason text, OUT cause text)
+CREATE FUNCTION raxx_detect.due_state(rule raxx_detect.rules, as_of timestamptz DEFAULT now(), OUT state text, OUT reason text, OUT cause text,
+    others_active int DEFAULT NULL)
 RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -130,7 +132,7 @@ BEGIN
                 reason := missing;
                 RETURN;
             END IF;
-            missing := coalesce(missing, raxx_detect.what_is_unmet(rule, as_of));
+            missing := coalesce(missing, raxx_detect.what_is_unmet(rule, as_of), raxx_detect.held_back(rule, as_of, others_active));
         END IF;
         IF missing IS NULL THEN
             SELECT a.state, a.reason INTO state, reason FROM raxx_detect.active_state(rule, bindings, as_of) a;
@@ -145,8 +147,16 @@ BEGIN
         END IF;
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.due_state(raxx_detect.rules, timestamptz) IS
-'The state that a rule should be in, and why, in a sentence (reason). cause: what a change into it is recorded with, if there is more to say. Disabled and retired rules stay so.';
+COMMENT ON FUNCTION raxx_detect.due_state(raxx_detect.rules, timestamptz, int) IS
+'The state that a rule should be in, and why, in a sentence (reason). cause: what a change into it is recorded with, if there is more to say. Disabled and retired rules stay so. others_active: how many other rules are active, for the ceiling (sql/50_ceiling.sql); NULL: as they are now.';
+
+CREATE FUNCTION raxx_detect.state_as_of(rule_id text, as_of timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- What a run has seen is not unseen by one that looks at an earlier time.
+    RETURN least(now(), greatest(as_of, (SELECT max(c.looked_to) FROM raxx_detect.coverage c WHERE c.rule_id = state_as_of.rule_id)));
+END $$;
+COMMENT ON FUNCTION raxx_detect.state_as_of(text, timestamptz) IS 'As of when the state of a rule is worked out in a run as of a time.';
 
 CREATE FUNCTION raxx_detect.change_state(rule_id text, state text, reason text, cause text DEFAULT NULL) RETURNS raxx_detect.rules
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -171,11 +181,14 @@ CREATE FUNCTION raxx_detect.refresh_state(rule_id text, as_of timestamptz DEFAUL
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
-    -- What a run has seen is not unseen by one that looks at an earlier time.
-    looked_to timestamptz := (SELECT max(c.looked_to) FROM raxx_detect.coverage c WHERE c.rule_id = refresh_state.rule_id);
     due record;
 BEGIN
-    due := raxx_detect.due_state(rule, least(now(), greatest(as_of, looked_to)));
+    as_of := raxx_detect.state_as_of(rule_id, as_of);
+    due := raxx_detect.due_state(rule, as_of);
+    IF due.state IN ('live', 'placeholder') AND NOT rule.state IN ('live', 'placeholder') THEN
+        PERFORM raxx_detect.hold_activations();
+        due := raxx_detect.due_state(rule, as_of);
+    END IF;
     RETURN raxx_detect.change_state(rule_id, due.state, due.reason, due.cause);
 END $$;
 COMMENT ON FUNCTION raxx_detect.refresh_state(text, timestamptz) IS 'Puts a rule into the state that is due as of a time, which a run hands on; the rule as it is then.';
@@ -198,9 +211,12 @@ DECLARE
     rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
 BEGIN
     IF rule.state IN ('disabled', 'retired') THEN
+        IF rule.overrides IS NULL AND rule.shadow_of IS NULL THEN
+            PERFORM raxx_detect.require_validated(rule_id);
+        END IF;
         PERFORM raxx_detect.change_state(rule_id, 'dormant', 'enabled again');
     END IF;
     rule := raxx_detect.refresh_state(rule_id);
     RETURN rule.state;
 END $$;
-COMMENT ON FUNCTION raxx_detect.enable(text) IS 'Ends the disabling or retirement of a rule, and returns the state it then has. Error: 42704 unknown rule.';
+COMMENT ON FUNCTION raxx_detect.enable(text) IS 'Ends the disabling or retirement of a rule, and returns the state it then has. A rule of one''s own has to pass its fixtures, one of which makes it fire. Errors: 42704 unknown rule, 55000 a fixture does not pass.';

@@ -464,6 +464,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM raxx_detect.check_as_of(as_of);
     RETURN NEXT raxx_detect.run_rule(rule_id, as_of);
+    PERFORM raxx_detect.tell_what_lasts();
 END $$;
 COMMENT ON FUNCTION raxx_detect.run(text, timestamptz) IS
 'Judges everything up to as_of that one rule has not judged yet, and returns one row. as_of must be finite (22023) and the rule known (42704).';
@@ -487,6 +488,7 @@ BEGIN
             RETURN NEXT raxx_detect.run_rule(r.rule_id, as_of);
         END IF;
     END LOOP;
+    PERFORM raxx_detect.tell_what_lasts();
     PERFORM raxx_detect.note_run((SELECT coalesce(h.held_since, now()) FROM raxx_detect.horizon() h));
     UPDATE raxx_detect.heartbeat h SET last_run_at = now(), as_of = run_all.as_of, runs = h.runs + 1,
         quiet_rules = quiet, configuration = raxx_detect.configuration()

@@ -45,19 +45,26 @@ COMMENT ON FUNCTION raxx_detect.index_advice(raxx_detect.source_bindings) IS
 CREATE VIEW raxx_detect.status AS
 SELECT r.number, r.rule_id, r.det_id, r.severity, r.state, r.state_reason AS reason, r.state_since,
        greatest(h.last_run_at, l.started_at) AS last_run, coalesce(l.outcome, 'never run') AS last_outcome, l.detail AS last_detail,
-       c.covered_to, coalesce(f.open_findings, 0) AS open_findings, f.last_finding, r.last_validated, a.advice
+       c.covered_to, coalesce(f.open_findings, 0) AS open_findings, f.last_finding, r.last_validated, a.advice,
+       s.silences, x.exceptions, coalesce(f.excepted_findings, 0) AS excepted_findings,
+       r.calibration, r.calibrated_at
 FROM raxx_detect.rules r
 CROSS JOIN raxx_detect.heartbeat h
 LEFT JOIN LATERAL (SELECT u.started_at, u.outcome, u.detail FROM raxx_detect.rule_runs u
                    WHERE u.rule_id = r.rule_id ORDER BY u.run_id DESC LIMIT 1) l ON true
 LEFT JOIN LATERAL (SELECT min(v.looked_to) AS covered_to FROM raxx_detect.judged v WHERE v.rule_id = r.rule_id) c ON true
-LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE d.triage <> 'closed') AS open_findings, max(d.detected_at) AS last_finding
+LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE d.triage <> 'closed' AND d.exception_id IS NULL AND r.shadow_of IS NULL) AS open_findings, max(d.detected_at) AS last_finding,
+                          count(d.exception_id) AS excepted_findings
                    FROM raxx_detect.detection_findings d WHERE d.rule_id = r.rule_id) f ON true
 LEFT JOIN LATERAL (SELECT string_agg(raxx_detect.index_advice(b), '; ' ORDER BY array_position(r.sources, b.source)) AS advice
                    FROM raxx_detect.source_bindings b WHERE b.source = ANY (r.sources)) a ON true
+CROSS JOIN LATERAL (SELECT count(*) AS silences FROM raxx_detect.silences s
+                    WHERE r.allows_exceptions AND coalesce(s.rule_id = r.rule_id, true) AND s.starts_at <= now() AND s.until > now() AND s.ended_at IS NULL) s
+CROSS JOIN LATERAL (SELECT count(*) AS exceptions FROM raxx_detect.exceptions x
+                    WHERE x.rule_id = r.rule_id AND x.expires_at > now() AND x.ended_at IS NULL) x
 ORDER BY r.number NULLS LAST, r.rule_id;
 COMMENT ON VIEW raxx_detect.status IS
-'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed, when its fixtures last passed, and what would make it cheaper (advice; NULL: nothing is known to).';
+'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed (without those that an exception sets aside, and those of shadows: raxx_detect.shadow_findings), when its fixtures last passed, what would make it cheaper (advice; NULL: nothing is known to), how many silences and exceptions hold for it, how many findings exceptions have set aside so far, and whether its rate of alarms was found to be as declared (calibration; raxx_detect.calibrate).';
 
 -- A rule says from the first day why it is dormant.
 SELECT count(*) FROM (SELECT raxx_detect.refresh_state(rule_id) FROM raxx_detect.rules) refreshed;

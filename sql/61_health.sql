@@ -77,14 +77,18 @@ BEGIN
         PERFORM raxx_detect.note_interruptions();
         IF date_trunc('day', last_run_at, 'UTC') <> today THEN
             PERFORM raxx_detect.prune_daily();
+            PERFORM raxx_detect.check_evidence_daily();
         END IF;
     EXCEPTION WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
         RAISE WARNING USING ERRCODE = state, MESSAGE = 'a run could not note how the ones before it fared: ' || message, DETAIL = detail, HINT = hint;
     END;
+    IF date_trunc('day', last_run_at, 'UTC') <> today THEN
+        PERFORM raxx_detect.self_tune_daily();
+    END IF;
 END $$;
 COMMENT ON FUNCTION raxx_detect.note_run(timestamptz) IS
-'Called by run_all before it moves the heartbeat, with the time since which the horizon is held (now, if it is not): notes interruptions, and, at the first run of a UTC day, deletes what is outdated. Writes nothing if there is no news. What fails here is a warning, and leaves the run as it is.';
+'Called by run_all before it moves the heartbeat, with the time since which the horizon is held (now, if it is not): notes interruptions, and, at the first run of a UTC day, deletes what is outdated, looks whether the rows that are evidence are as they were, and tunes what people pass over. Writes nothing if there is no news. What fails here is a warning, and leaves the run as it is.';
 
 CREATE FUNCTION raxx_detect.bound_since(rule raxx_detect.rules) RETURNS timestamptz
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -243,6 +247,21 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.told(text, timestamptz, text) IS 'What keeps a rule from seeing, as raxx_detect.health tells it.';
 
+CREATE FUNCTION raxx_detect.set_aside(rule_id text, OUT silences bigint, OUT silenced_findings bigint, OUT exceptions bigint, OUT excepted_findings bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SELECT count(*) INTO silences FROM raxx_detect.silences s CROSS JOIN raxx_detect.rules r
+    WHERE r.rule_id = set_aside.rule_id AND r.allows_exceptions AND coalesce(s.rule_id = r.rule_id, true)
+      AND s.starts_at <= now() AND s.until > now() AND s.ended_at IS NULL;
+    SELECT count(DISTINCT d.finding_id) INTO silenced_findings FROM raxx_detect.deliveries d JOIN raxx_detect.detection_findings f ON f.finding_id = d.finding_id
+    WHERE d.state = 'silenced' AND d.ended_at IS NULL AND f.rule_id = set_aside.rule_id;
+    SELECT count(*) INTO exceptions FROM raxx_detect.exceptions x
+    WHERE x.rule_id = set_aside.rule_id AND x.expires_at > now() AND x.ended_at IS NULL;
+    SELECT count(*) INTO excepted_findings FROM raxx_detect.detection_findings f WHERE f.rule_id = set_aside.rule_id AND f.exception_id IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION raxx_detect.set_aside(text) IS
+'What keeps findings of a rule from being told now: how many silences and exceptions hold, how many findings have something to say that silences hold back, and how many exceptions have set aside so far.';
+
 CREATE FUNCTION raxx_detect.health_now(OUT rule_id text, OUT healthy boolean, OUT lag interval, OUT settled_lag interval,
     OUT blind_minutes numeric, OUT errors bigint, OUT sqlstate text, OUT last_error_at timestamptz, OUT last_error text, OUT reason text)
 RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -276,12 +295,14 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
            (SELECT count(*) FROM raxx_detect.run_spells(r.rule_id, now() - interval '1 day', now()) s WHERE s.outcome = 'error'),
            substring(e.detail FROM '(?:^|; )([0-9A-Z]{5}): '), e.started_at, e.detail,
            CASE WHEN NOT v.healthy THEN r.trouble
-                WHEN v.healthy AND r.minutes >= 0.05 THEN format('it sees; in the last day it was blind for %s minutes: see raxx_detect.blind_spells',
-                                                             round(r.minutes::numeric, 1))
-                WHEN v.healthy THEN 'it sees'
+                WHEN v.healthy THEN concat_ws('; ', 'it sees', CASE WHEN r.minutes >= 0.05
+                    THEN format('in the last day it was blind for %s minutes: see raxx_detect.blind_spells', round(r.minutes::numeric, 1)) END,
+                    CASE WHEN s.silences > 0 THEN format('silences hold back what it finds: %s, of %s findings (raxx_detect.silence_log)', s.silences, s.silenced_findings) END,
+                    CASE WHEN s.exceptions > 0 THEN format('exceptions set aside what it finds: %s, %s findings so far (raxx_detect.exception_log)', s.exceptions, s.excepted_findings) END)
                 WHEN r.judges THEN 'it has judged nothing yet'
                 ELSE format('%s: %s', r.state, r.state_reason) END
     FROM rules r
+    CROSS JOIN LATERAL raxx_detect.set_aside(r.rule_id) s
     CROSS JOIN LATERAL (SELECT CASE WHEN r.trouble IS NOT NULL THEN false WHEN r.judges AND r.lag IS NOT NULL THEN true END AS healthy) v
     LEFT JOIN LATERAL (SELECT u.started_at, u.detail FROM raxx_detect.rule_runs u
                        WHERE u.rule_id = r.rule_id AND u.outcome = 'error' ORDER BY u.run_id DESC LIMIT 1) e ON true

@@ -14,6 +14,8 @@ CREATE TABLE raxx_detect.notification_settings (
     history_after interval NOT NULL DEFAULT '1 day',
     deadlines interval[] NOT NULL DEFAULT '{3 days,12 hours,30 minutes,10 minutes}' CHECK (array_ndims(deadlines) = 1 AND array_lower(deadlines, 1) = 1 AND cardinality(deadlines) = 4),
     storm_every interval NOT NULL DEFAULT '1 minute',
+    max_silence interval NOT NULL DEFAULT '31 days' CHECK (max_silence > '0' AND max_silence <= '366 days'),
+    max_exception interval NOT NULL DEFAULT '400 days' CHECK (max_exception > '0' AND max_exception <= '4000 days'),
     console_link text CHECK (console_link ~ '^https?://[^[:space:]<>"]+$'),
     changed_at timestamptz
 );
@@ -28,6 +30,8 @@ COMMENT ON COLUMN raxx_detect.notification_settings.digest_channels IS 'Who gets
 COMMENT ON COLUMN raxx_detect.notification_settings.history_after IS 'What had ended so long before it was found is history: it waits for the digest, unless it is critical.';
 COMMENT ON COLUMN raxx_detect.notification_settings.deadlines IS 'How long a message is tried before it is dead, and its channel''s fallback told instead: of severity low, medium, high, critical. A digest counts as medium.';
 COMMENT ON COLUMN raxx_detect.notification_settings.storm_every IS 'While there are too many messages for a channel (channels.storm_at), how often they are told as one.';
+COMMENT ON COLUMN raxx_detect.notification_settings.max_silence IS 'How far ahead a silence may end.';
+COMMENT ON COLUMN raxx_detect.notification_settings.max_exception IS 'How far ahead an exception may expire.';
 COMMENT ON COLUMN raxx_detect.notification_settings.console_link IS 'The address of a finding in a console, with {finding_id} where its number goes; NULL: messages have no link.';
 
 CREATE FUNCTION raxx_detect.check_notification_settings() RETURNS trigger

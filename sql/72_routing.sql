@@ -70,10 +70,16 @@ CREATE FUNCTION raxx_detect.planned_deliveries(rule raxx_detect.rules, severity 
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-    held_back boolean := raxx_detect.is_held_back(rule, severity, sample_size);
+    downgrade raxx_detect.downgrades := raxx_detect.downgrade_of(rule.rule_id, severity, at);
+    lowered text := format('%s, told one lower until %s since people passed over %s such findings; ', upper(downgrade.severity_from::text),
+                           raxx_detect.in_words_utc(downgrade.until), downgrade.firings);
+    held_back boolean;
     hours text := CASE WHEN raxx_detect.in_working_hours(at) THEN 'working' ELSE 'off' END;
     reason text;
 BEGIN
+    severity := coalesce(downgrade.severity_to, severity);
+    held_back := raxx_detect.is_held_back(rule, severity, sample_size);
+    lowered := CASE WHEN downgrade.rule_id IS NULL THEN '' ELSE lowered END;
     IF history AND severity <> 'critical' THEN
         reason := format('%s, but over for more than %s when it was found: in the digest', upper(severity::text),
                          (SELECT raxx_detect.in_words(s.history_after) FROM raxx_detect.notification_settings s));
@@ -85,7 +91,7 @@ BEGIN
             WHERE r.enabled AND coalesce(r.severity = severity, true) AND coalesce(r.hours = hours, true)
               AND coalesce(r.held_back = held_back, true) AND coalesce(r.rule_id = rule.rule_id, true)
         )
-        SELECT DISTINCT ON ((f.r).channel) (f.r).channel, (f.r).mode, (f.r).push, raxx_detect.route_reason(severity, at, held_back, f.r)
+        SELECT DISTINCT ON ((f.r).channel) (f.r).channel, (f.r).mode, (f.r).push, lowered || raxx_detect.route_reason(severity, at, held_back, f.r)
         FROM fitting f WHERE NOT f.by_rule OR (f.r).rule_id IS NOT NULL
         -- Of two ways to one channel, the one that is heard.
         ORDER BY (f.r).channel, array_position('{event,log,digest}'::text[], (f.r).mode), (f.r).push DESC, (f.r).route;
@@ -94,11 +100,11 @@ BEGIN
         END IF;
         reason := upper(severity::text) || ': no route fits, so it is in the digest';
     END IF;
-    RETURN QUERY SELECT d.channel, 'digest', false, reason
+    RETURN QUERY SELECT d.channel, 'digest', false, lowered || reason
                  FROM raxx_detect.notification_settings s CROSS JOIN LATERAL unnest(s.digest_channels) d(channel);
 END $$;
 COMMENT ON FUNCTION raxx_detect.planned_deliveries(raxx_detect.rules, raxx_detect.severity, timestamptz, bigint, boolean) IS
-'Who would be told, at that time, of a finding of the rule with that severity and sample. history: it was over for long when it was found, and waits for the digest unless it is critical.';
+'Who would be told, at that time, of a finding of the rule with that severity and sample, which goes by raxx_detect.told_severity. history: it was over for long when it was found, and waits for the digest unless it is critical.';
 
 CREATE FUNCTION raxx_detect.route_preview(rule_id text, severity raxx_detect.severity, at timestamptz DEFAULT now(), sample_size bigint DEFAULT 2,
     entity text DEFAULT NULL, OUT channel text, OUT kind text, OUT address text, OUT mode text, OUT push boolean, OUT shown_entity text, OUT because text)

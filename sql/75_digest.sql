@@ -37,7 +37,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH messages AS (
         SELECT DISTINCT ON (d.finding_id) d.finding_id, d.severity, d.channel, d.state, d.payload, d.created_at
         FROM raxx_detect.deliveries d
-        WHERE d.mode <> 'digest' AND d.finding_id IS NOT NULL AND d.created_at > from_time AND d.created_at <= to_time AND d.state <> 'cancelled'
+        WHERE d.mode <> 'digest' AND d.finding_id IS NOT NULL AND d.created_at > from_time AND d.created_at <= to_time AND d.state NOT IN ('cancelled', 'silenced')
         ORDER BY d.finding_id, d.delivery_id DESC
     )
     SELECT (SELECT count(*) FROM messages),
@@ -52,20 +52,73 @@ COMMENT ON FUNCTION raxx_detect.digest_told(text, timestamptz, timestamptz) IS '
 
 CREATE FUNCTION raxx_detect.digest_open(entities text, before timestamptz, OUT total bigint, OUT open jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed' AND f.detected_at <= before),
+    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed' AND f.exception_id IS NULL AND f.detected_at <= before AND f.rule_id NOT LIKE '% (shadow)'),
            (SELECT coalesce(jsonb_agg(jsonb_build_object('finding_id', f.finding_id, 'severity', f.severity, 'rule_id', f.rule_id, 'entity', raxx_detect.shown_entity(f.entity, entities),
                        'summary', CASE WHEN entities = 'full' THEN f.summary END, 'since', raxx_detect.in_utc(lower(f.episode)), 'condition', f.condition, 'triage', f.triage)
                        ORDER BY f.severity DESC, f.finding_id), '[]')
-            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' AND x.detected_at <= before ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
+            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' AND x.exception_id IS NULL AND x.detected_at <= before AND x.rule_id NOT LIKE '% (shadow)' ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
 $$;
-COMMENT ON FUNCTION raxx_detect.digest_open(text, timestamptz) IS 'The findings from then or before that nobody has closed: how many, and the 50 worst and newest.';
+COMMENT ON FUNCTION raxx_detect.digest_open(text, timestamptz) IS 'The findings from then or before that nobody has closed, and no exception sets aside: how many, and the 50 worst and newest.';
+
+CREATE FUNCTION raxx_detect.digest_set_aside(entities text, from_time timestamptz, to_time timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        WITH acts AS (
+            SELECT 'silence' AS kind, s.silence_id AS id, s.rule_id, s.entity, s.starts_at AS began, s.until, s.ended_at, s.reason, s.created_by, h.findings, h.critical
+            FROM raxx_detect.silences s
+            CROSS JOIN LATERAL (SELECT count(DISTINCT d.finding_id) AS findings, count(DISTINCT d.finding_id) FILTER (WHERE d.severity = 'critical') AS critical
+                                FROM raxx_detect.deliveries d WHERE d.silence_id = s.silence_id AND d.created_at <= to_time) h
+            UNION ALL
+            SELECT 'exception', x.exception_id, x.rule_id, x.entity, x.created_at, x.expires_at, x.ended_at, x.reason, x.created_by, h.findings, h.critical
+            FROM raxx_detect.exceptions x
+            CROSS JOIN LATERAL (SELECT count(*) AS findings, count(*) FILTER (WHERE f.severity = 'critical') AS critical
+                                FROM raxx_detect.detection_findings f WHERE f.exception_id = x.exception_id AND f.detected_at <= to_time) h
+        )
+        SELECT coalesce(jsonb_agg(jsonb_build_object('kind', a.kind, 'id', a.id, 'rule_id', a.rule_id, 'entity', raxx_detect.shown_entity(a.entity, entities),
+                   'from', raxx_detect.in_utc(a.began), 'until', raxx_detect.in_utc(least(a.until, a.ended_at)), 'ended', a.ended_at IS NOT NULL, 'by', a.created_by,
+                   'reason', CASE WHEN entities = 'full' THEN a.reason END, 'findings', a.findings, 'critical', a.critical)
+                   ORDER BY a.critical DESC, a.findings DESC, a.kind, a.id), '[]')
+        FROM acts a WHERE a.began <= to_time AND least(a.until, a.ended_at) > from_time
+    );
+END $$;
+COMMENT ON FUNCTION raxx_detect.digest_set_aside(text, timestamptz, timestamptz) IS
+'The silences and exceptions that held in (from_time, to_time], and how many findings each has kept from being told so far.';
+
+CREATE FUNCTION raxx_detect.digest_attention(entities text, from_time timestamptz, to_time timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        WITH hidden AS (
+            SELECT DISTINCT d.finding_id, format('silence %s of %s', d.silence_id, s.created_by) AS by
+            FROM raxx_detect.deliveries d JOIN raxx_detect.silences s ON s.silence_id = d.silence_id
+            WHERE d.severity = 'critical' AND d.created_at <= to_time AND (d.created_at > from_time OR d.ended_at IS NULL)
+            UNION ALL
+            SELECT f.finding_id, format('exception %s of %s', f.exception_id, x.created_by)
+            FROM raxx_detect.detection_findings f JOIN raxx_detect.exceptions x ON x.exception_id = f.exception_id
+            WHERE f.severity = 'critical' AND f.detected_at <= to_time AND (f.detected_at > from_time OR f.condition <> 'cleared')
+        ), numbered AS (
+            SELECT h.finding_id, string_agg(h.by, ', ' ORDER BY h.by) AS by, row_number() OVER (ORDER BY h.finding_id DESC) AS position, count(*) OVER () AS total
+            FROM hidden h GROUP BY h.finding_id
+        )
+        SELECT coalesce(jsonb_agg(CASE WHEN n.position = 21 THEN format('%s more critical findings were kept from being told.', n.total - 20)
+                   WHEN f.finding_id IS NULL THEN format('CRITICAL finding %s, withdrawn since, was kept from being told by %s.', n.finding_id, n.by)
+                   ELSE format('CRITICAL finding %s of %s (%s, %s) was kept from being told by %s.', f.finding_id, f.rule_id,
+                               raxx_detect.printable(raxx_detect.shown_entity(f.entity, entities)), CASE f.condition WHEN 'cleared' THEN 'over' ELSE 'still going on' END, n.by) END
+                   ORDER BY n.position), '[]')
+        FROM numbered n LEFT JOIN raxx_detect.detection_findings f ON f.finding_id = n.finding_id
+        WHERE n.position <= 21
+    );
+END $$;
+COMMENT ON FUNCTION raxx_detect.digest_attention(text, timestamptz, timestamptz) IS
+'What a digest says before all else, as sentences: each critical finding that a silence or an exception kept from being told in (from_time, to_time], or still does, the 20 newest by name.';
 
 CREATE FUNCTION raxx_detect.digest_rules() RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH told AS (
         SELECT r.state, r.number, jsonb_build_object('rule_id', r.rule_id, 'title', r.title, 'reason', r.state_reason, 'since', raxx_detect.in_utc(r.state_since)) AS entry,
                jsonb_build_object('rule_id', r.rule_id, 'last_validated', raxx_detect.in_utc(r.last_validated)) AS validated
-        FROM raxx_detect.rules r
+        FROM raxx_detect.rules r WHERE r.shadow_of IS NULL
     )
     SELECT jsonb_build_object('live', count(*) FILTER (WHERE t.state = 'live'), 'placeholder', count(*) FILTER (WHERE t.state = 'placeholder'),
         'dormant', coalesce(jsonb_agg(t.entry ORDER BY t.number) FILTER (WHERE t.state IN ('dormant', 'subsumed')), '[]'),
@@ -80,7 +133,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('rule_id', b.rule_id, 'minutes', b.minutes, 'why', b.why) ORDER BY b.minutes DESC, b.rule_id), '[]')
     FROM (SELECT s.rule_id, round(raxx_detect.minutes_in(range_agg(s.spell))::numeric, 1) AS minutes,
                  left(string_agg(DISTINCT concat_ws(': ', s.kind, s.reason), '; '), 500) AS why
-          FROM raxx_detect.blind_between(from_time, to_time) s WHERE s.kind NOT IN ('dormant', 'baseline') GROUP BY s.rule_id) b
+          FROM raxx_detect.blind_between(from_time, to_time) s WHERE s.kind NOT IN ('dormant', 'baseline') AND s.rule_id NOT LIKE '% (shadow)' GROUP BY s.rule_id) b
     WHERE b.minutes > 0
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_blind(timestamptz, timestamptz) IS 'For how many minutes, and why, rules that were to see could not.';
@@ -120,12 +173,36 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_service(timestamptz, timestamptz) IS 'How detection and delivery themselves fare.';
 
+CREATE FUNCTION raxx_detect.digest_proposals(from_time timestamptz, to_time timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH told AS (
+        SELECT d.*, least(d.until, d.ended_at) AS over_at FROM raxx_detect.downgrades d JOIN raxx_detect.rules r ON r.rule_id = d.rule_id WHERE raxx_detect.may_be_downgraded(r)
+    ), sentences AS (
+        SELECT 1 AS kind, t.began_at AS at, format('%s: its findings of severity %s are told as %s until %s, since people passed over %s of them. If they matter: SELECT raxx_detect.undo_downgrade(%L, ''reason'')',
+                   t.rule_id, upper(t.severity_from::text), upper(t.severity_to::text), raxx_detect.in_words_utc(t.until), t.firings, t.rule_id) AS sentence
+        FROM told t WHERE t.began_at <= to_time AND t.over_at > to_time
+        UNION ALL
+        SELECT 2, t.over_at, format('%s: its findings of severity %s are told as such again, since %s', t.rule_id, upper(t.severity_from::text),
+                   CASE WHEN t.ended_at < t.until THEN format('%s took the downgrade back: %s', t.ended_by, t.end_reason) ELSE 'the downgrade is over' END)
+        FROM told t WHERE t.over_at > from_time AND t.over_at <= to_time
+        UNION ALL
+        SELECT 3, a.until, format('%s: that it may be active beyond the ceiling ends %s. To go on with it: SELECT raxx_detect.approve(%L, ''reason'', until)',
+                   r.rule_id, raxx_detect.in_words_utc(a.until), r.rule_id)
+        FROM raxx_detect.rules r CROSS JOIN raxx_detect.tuning_settings s CROSS JOIN LATERAL (SELECT raxx_detect.approved_until(r.rule_id) AS until) a
+        WHERE raxx_detect.counts_as_active(r) AND a.until > to_time AND a.until <= to_time + s.approval_warning
+    )
+    SELECT coalesce(jsonb_agg(left(x.sentence, 500) ORDER BY x.kind, x.at, x.sentence), '[]') FROM sentences x
+$$;
+COMMENT ON FUNCTION raxx_detect.digest_proposals(timestamptz, timestamptz) IS
+'What has been changed in how people are told, and theirs to decide, as sentences: which rules are told lower at to_time, which have ceased to be since from_time, and which approvals end soon. No entity is in it.';
+
 CREATE FUNCTION raxx_detect.digest_payload(channel raxx_detect.channels, digest bigint, day date, from_time timestamptz, to_time timestamptz) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object('version', 1, 'event', 'digest', 'day', to_char(day, 'YYYY-MM-DD'), 'time_zone', s.time_zone, 'from', raxx_detect.in_utc(from_time), 'to', raxx_detect.in_utc(to_time),
             'posture', s.posture, 'severity', 'medium',
             'severity_counts', f.severity_counts, 'findings', f.findings, 'findings_total', f.total, 'told', t.told, 'told_total', t.total, 'open', o.open, 'open_total', o.total,
-            'rules', raxx_detect.digest_rules(), 'blind', raxx_detect.digest_blind(from_time, to_time), 'proposals', '[]'::jsonb, 'chains', raxx_detect.digest_chains())
+            'rules', raxx_detect.digest_rules(), 'blind', raxx_detect.digest_blind(from_time, to_time), 'proposals', raxx_detect.digest_proposals(from_time, to_time), 'attention', raxx_detect.digest_attention(channel.entities, from_time, to_time),
+            'set_aside', raxx_detect.digest_set_aside(channel.entities, from_time, to_time), 'chains', raxx_detect.digest_chains())
         || raxx_detect.digest_service(from_time, to_time)
     FROM raxx_detect.notification_settings s, raxx_detect.digest_findings(digest) f, raxx_detect.digest_told(channel.entities, from_time, to_time) t,
          raxx_detect.digest_open(channel.entities, from_time) o
@@ -180,7 +257,7 @@ DECLARE
 BEGIN
     DELETE FROM raxx_detect.deliveries d
     WHERE d.delivery_id IN (SELECT k.delivery_id FROM raxx_detect.deliveries k
-                            WHERE k.ended_at < now() - raxx_detect.keep_runs() AND k.state IN ('delivered', 'dead', 'cancelled')
+                            WHERE k.ended_at < now() - raxx_detect.keep_runs() AND k.state IN ('delivered', 'dead', 'cancelled', 'silenced')
                               -- Whom a finding that still lasts was told to is asked for when it ends.
                               AND NOT EXISTS (SELECT FROM raxx_detect.detection_findings f WHERE f.finding_id = k.finding_id AND f.condition <> 'cleared')
                             ORDER BY k.ended_at LIMIT at_most);

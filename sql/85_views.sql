@@ -95,7 +95,7 @@ CREATE FUNCTION raxx_detect.state_in_words(finding raxx_detect.detection_finding
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN concat_ws(', ', CASE finding.condition WHEN 'firing' THEN 'going on' WHEN 'cleared' THEN 'over' ELSE 'no data' END, finding.triage,
-                     replace(finding.disposition, '_', ' '), CASE WHEN to_jsonb(finding) ->> 'exception_id' IS NOT NULL THEN 'excepted' END);
+                     replace(finding.disposition, '_', ' '), CASE WHEN finding.exception_id IS NOT NULL THEN 'excepted' END);
 END $$;
 COMMENT ON FUNCTION raxx_detect.state_in_words(raxx_detect.detection_findings) IS 'How a finding stands: whether it goes on, and what people have made of it.';
 
@@ -103,8 +103,8 @@ COMMENT ON FUNCTION raxx_detect.state_in_words(raxx_detect.detection_findings) I
 
 CREATE VIEW raxx_detect.open_rows AS
 SELECT d AS finding, d.finding_id, d.rule_id, d.severity, d.condition, d.detected_at FROM raxx_detect.detection_findings d
-WHERE d.triage <> 'closed' AND d.rule_id NOT LIKE '% (self-test)' AND to_jsonb(d) ->> 'exception_id' IS NULL;
-COMMENT ON VIEW raxx_detect.open_rows IS 'The findings that somebody has to look at: nobody has closed them, and no exception covers them; each as a row, and by what it is looked for.';
+WHERE d.triage <> 'closed' AND d.exception_id IS NULL AND d.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}');
+COMMENT ON VIEW raxx_detect.open_rows IS 'The findings that somebody has to look at: nobody has closed them, no exception covers them, and their rule is no shadow; each as a row, and by what it is looked for.';
 
 -- In both views the order is made first, and the rest of the line after it: with a LIMIT, of the lines that come out only.
 CREATE VIEW raxx_detect.finding_summary AS
@@ -141,27 +141,17 @@ $$;
 COMMENT ON FUNCTION raxx_detect.counts_by_severity(raxx_detect.severity[]) IS 'How many of each severity: 1 critical, 3 high; or none.';
 
 CREATE FUNCTION raxx_detect.hushed(at timestamptz) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    hushed jsonb := '[]';
-BEGIN
-    IF to_regclass('raxx_detect.silences') IS NOT NULL THEN
-        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('silence', coalesce(s.rule_id, 'any rule'), coalesce(raxx_detect.printable(s.entity), 'anybody'), s.reason, s.created_by,
-                      jsonb_build_object('time', s.until)) ORDER BY s.silence_id), '[]')
-                  FROM raxx_detect.silences s WHERE s.ended_at IS NULL AND s.starts_at <= at AND s.until > at);
-    END IF;
-    IF to_regclass('raxx_detect.exceptions') IS NOT NULL THEN
-        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('exception', e.rule_id, raxx_detect.printable(e.entity), e.reason, e.created_by,
-                      jsonb_build_object('time', e.expires_at)) ORDER BY e.exception_id), '[]')
-                  FROM raxx_detect.exceptions e WHERE e.ended_at IS NULL AND e.created_at <= at AND e.expires_at > at);
-    END IF;
-    IF to_regclass('raxx_detect.downgrades') IS NOT NULL THEN
-        hushed := hushed || (SELECT coalesce(jsonb_agg(jsonb_build_array('downgrade', d.rule_id, format('told as %s instead of %s', d.severity_to, d.severity_from), d.reason, NULL,
-                      jsonb_build_object('time', d.until)) ORDER BY d.downgrade_id), '[]')
-                  FROM raxx_detect.downgrades d WHERE d.ended_at IS NULL AND d.began_at <= at AND d.until > at);
-    END IF;
-    RETURN hushed;
-END $$;
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_array(h.what, h.rule, h.about, h.reason, h.by, jsonb_build_object('time', h.until)) ORDER BY h.what DESC, h.id), '[]')
+    FROM (SELECT 'silence' AS what, s.silence_id AS id, coalesce(s.rule_id, 'any rule') AS rule, coalesce(raxx_detect.printable(s.entity), 'anybody') AS about, s.reason, s.created_by AS by, s.until
+          FROM raxx_detect.silences s WHERE s.ended_at IS NULL AND s.starts_at <= at AND s.until > at
+          UNION ALL
+          SELECT 'exception', e.exception_id, e.rule_id, raxx_detect.printable(e.entity), e.reason, e.created_by, e.expires_at
+          FROM raxx_detect.exceptions e WHERE e.ended_at IS NULL AND e.created_at <= at AND e.expires_at > at
+          UNION ALL
+          SELECT 'downgrade', d.downgrade_id, d.rule_id, format('told as %s instead of %s', d.severity_to, d.severity_from), d.reason, NULL, d.until
+          FROM raxx_detect.downgrades d WHERE d.ended_at IS NULL AND d.began_at <= at AND d.until > at) h
+$$;
 COMMENT ON FUNCTION raxx_detect.hushed(timestamptz) IS
 'What was not told at a time, or told more quietly than it was found: silences, exceptions and downgrades in force, as rows for raxx_detect.html_table (what, rule, about whom, reason, by whom, until).';
 
@@ -180,7 +170,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
           WHERE d.condition = 'firing') f
     UNION ALL
     SELECT 'found today', count(*) = 0, raxx_detect.counts_by_severity(array_agg(f.severity)) FROM raxx_detect.detection_findings f, day
-    WHERE f.detected_at >= day.begins AND f.rule_id NOT LIKE '% (self-test)'
+    WHERE f.detected_at >= day.begins AND f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
     UNION ALL
     SELECT 'not told', CASE WHEN count(*) = 0 THEN true END, coalesce(string_agg(format('%s %s%s', q.n, q.what, CASE WHEN q.n = 1 THEN '' ELSE 's' END), ', ' ORDER BY q.what) || ' in force', 'nothing is silenced')
     FROM (SELECT h.value ->> 0 AS what, count(*) AS n FROM jsonb_array_elements(raxx_detect.hushed(now())) h GROUP BY 1) q

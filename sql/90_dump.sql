@@ -33,7 +33,7 @@ CREATE FUNCTION raxx_detect.changed_columns(one raxx_detect.rules, other raxx_de
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT ARRAY(
         SELECT k.key FROM jsonb_each(raxx_detect.row_image(one)) k JOIN jsonb_each(raxx_detect.row_image(other)) o ON o.key = k.key
-        WHERE k.value <> o.value AND k.key <> ALL ('{params,state,state_reason,state_since,last_validated,overrides}')
+        WHERE k.value <> o.value AND k.key <> ALL ('{params,state,state_reason,state_since,last_validated,overrides,calibration,calibrated_at}')
         UNION ALL
         SELECT 'params.' || coalesce(k.key, o.key)
         FROM jsonb_each((one).params) k FULL JOIN jsonb_each((other).params) o ON o.key = k.key
@@ -47,7 +47,7 @@ CREATE FUNCTION raxx_detect.with_overrides(shipped raxx_detect.rules, own raxx_d
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_populate_record(shipped,
         (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}') FROM jsonb_each(raxx_detect.row_image(own)) k
-         WHERE k.key = ANY ((own).overrides) OR k.key IN ('state', 'state_reason', 'state_since', 'last_validated', 'overrides'))
+         WHERE k.key = ANY ((own).overrides) OR k.key IN ('state', 'state_reason', 'state_since', 'last_validated', 'overrides', 'calibration', 'calibrated_at'))
         || jsonb_build_object('params', (shipped).params || (
             SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}') FROM jsonb_each((own).params) k
             WHERE 'params.' || k.key = ANY ((own).overrides) AND (shipped).params ? k.key)))
@@ -78,7 +78,7 @@ COMMENT ON FUNCTION raxx_detect.note_overrides() IS 'Trigger: keeps rules.overri
 -- What runs write (the state, last_validated) is not among the columns: they pass it by.
 CREATE TRIGGER note_overrides BEFORE UPDATE OF rule_id, number, det_id, title, category, method, severity, sources, optional_sources,
     params, baseline_window, per_event, false_alarms_per_month, escalation_owner, prerequisites, ships, telemetry, how, thresholds,
-    routes, runbook, do_not, waits_for
+    routes, runbook, do_not, waits_for, allows_exceptions
 ON raxx_detect.rules FOR EACH ROW WHEN (OLD.overrides IS NOT NULL) EXECUTE FUNCTION raxx_detect.note_overrides();
 COMMENT ON TRIGGER note_overrides ON raxx_detect.rules IS 'Notes what somebody changes of a shipped rule.';
 
@@ -133,6 +133,10 @@ COMMENT ON FUNCTION raxx_detect.restore_sweep() IS 'Trigger: lets a dump''s row 
 CREATE TRIGGER restore_only_row BEFORE INSERT ON raxx_detect.notification_settings
 FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_only_row('changed_at');
 COMMENT ON TRIGGER restore_only_row ON raxx_detect.notification_settings IS 'Lets a dump''s row in.';
+
+CREATE TRIGGER restore_only_row BEFORE INSERT ON raxx_detect.tuning_settings
+FOR EACH ROW EXECUTE FUNCTION raxx_detect.restore_only_row('changed_at');
+COMMENT ON TRIGGER restore_only_row ON raxx_detect.tuning_settings IS 'Lets a dump''s row in.';
 
 CREATE FUNCTION raxx_detect.restore_shipped() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

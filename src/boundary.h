@@ -37,9 +37,20 @@ enum class Status {
     failed,   // see the Error
 };
 
-// ---- evaluations (velocity.h, distinct.h, gaps.h, cell_counts.h) ---------------------------------------------
+// ---- evaluations (velocity.h, distinct.h, ordered.h, gaps.h, cell_counts.h) ----------------------------------
 
-enum class Method { velocity, distinct, email_pattern, gaps, gap_quantiles, cell_counts };
+// The last two count the episodes of every threshold.
+enum class Method {
+    velocity,
+    distinct,
+    ordered,
+    email_pattern,
+    gaps,
+    gap_quantiles,
+    cell_counts,
+    velocity_counts,
+    distinct_counts,
+};
 
 // How the rows arrive. by_key: grouped by key, by time within one key.
 enum class Order { by_time, by_key, none };
@@ -64,21 +75,28 @@ struct Cells {
     uint64_t keep;            // how many keys are wanted one by one: those with the largest sums
 };
 
+struct KeyList {
+    uint32_t count;
+    const Bytes* keys;
+};
+
 struct Spec {
     Method method;
     Order order;
     bool check_order;         // the order by_time is only presumed: Status::reread at the first row out of it
     Time window;              // the sliding window; gaps: report what is longer; cell_counts: the cells' length
-    int64_t threshold;        // velocity, distinct, email_pattern: at least so many
+    int64_t threshold;        // velocity, distinct, email_pattern: at least so many; ordered: all of so many
     const KeyLimits* limits;  // by_time or none: instead of the threshold; only read by evaluation_create
     double quantile;          // gap_quantiles: which, in [0, 1]
     size_t memory_limit;      // bytes the evaluation may hold before it gives up (Status::reread or an error)
     uint64_t seed;            // keys the hash tables, so that nobody can choose colliding entities
     bool (*stop)();           // asked now and then while sorting; may be null
-    const Cells* cells = nullptr;  // cell_counts; only read by evaluation_create
+    const Cells* cells = nullptr;      // cell_counts; only read by evaluation_create
+    Time count_from = kMinusInfinity;  // velocity_counts, distinct_counts: episodes that begin later
+    const KeyList* watched = nullptr;  // and the keys whose levels are wanted; only read by evaluation_create
 };
 
-// Rows as columns. keys: not for gaps; values: only for distinct and such cells. Times are finite.
+// Rows as columns. keys: not for gaps; values: only for distinct, ordered and such cells. Times are finite.
 struct Rows {
     uint32_t count;
     const Time* times;
@@ -95,10 +113,16 @@ struct Episode {
     Bytes key;
 };
 
-// Sorted by (start, key bytes).
+// Sorted by (start, key bytes). Of counts: at the start the level of a watched key became the peak.
 struct Episodes {
     size_t count;
     const Episode* items;
+};
+
+// counts[i]: how many episodes the threshold i + 1 has. From `count` on none.
+struct EpisodeCounts {
+    size_t count;
+    const int64_t* counts;
 };
 
 // A quantile sketch as it is stored: the keys ascend, the counts are positive and add up to `count`. Without a
@@ -138,7 +162,8 @@ Evaluation* evaluation_create(const Spec& spec, Error* error) noexcept;  // null
 // Both work for some milliseconds a call. Status::more: call again, evaluation_add with the same rows.
 Status evaluation_add(Evaluation* evaluation, const Rows& rows, Error* error) noexcept;
 Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept;
-Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;  // valid until evaluation_free
+Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;             // valid until evaluation_free
+EpisodeCounts evaluation_episode_counts(const Evaluation* evaluation) noexcept;  // valid until evaluation_free
 HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept;
 CellCounts evaluation_cell_counts(const Evaluation* evaluation) noexcept;  // valid until evaluation_free
 HourlyCounts evaluation_key_counts(const Evaluation* evaluation, size_t at) noexcept;  // of the keys[at]
@@ -155,6 +180,9 @@ Status chi_squared_upper_tail(double x, double df, double* result, Error* error)
 
 // The smallest k >= 0 with P(X >= k) <= tail.
 Status critical_count(double mean, double variance, double tail, int64_t* result, Error* error) noexcept;
+
+// The exact two-sided interval (Garwood's) of the mean of a Poisson number of which k were seen.
+Status poisson_interval(int64_t k, double confidence, double* low, double* high, Error* error) noexcept;
 
 struct KsResult {
     double d;

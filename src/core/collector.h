@@ -20,6 +20,7 @@ class Collector : public Evaluation {
     Status add(const Rows& rows) override;
     Status finish() override;
     Episodes episodes() const override { return next_->episodes(); }
+    EpisodeCounts episode_counts() const override { return next_->episode_counts(); }
     HourlyGaps hourly_gaps() const override { return next_->hourly_gaps(); }
     CellCounts cell_counts() const override { return next_->cell_counts(); }
     HourlyCounts key_counts(size_t at) const override { return next_->key_counts(at); }

@@ -9,8 +9,10 @@
 #include "core/collector.h"
 #include "core/distinct.h"
 #include "core/email_velocity.h"
+#include "core/episode_counts.h"
 #include "core/failure.h"
 #include "core/gaps.h"
+#include "core/ordered.h"
 #include "core/velocity.h"
 
 namespace raxx {
@@ -29,6 +31,7 @@ class Guarded : public Evaluation {
     }
     Status finish() override { return within_limit(inner_->finish()); }
     Episodes episodes() const override { return inner_->episodes(); }
+    EpisodeCounts episode_counts() const override { return inner_->episode_counts(); }
     HourlyGaps hourly_gaps() const override { return inner_->hourly_gaps(); }
     CellCounts cell_counts() const override { return inner_->cell_counts(); }
     HourlyCounts key_counts(size_t at) const override { return inner_->key_counts(at); }
@@ -62,6 +65,8 @@ std::unique_ptr<Evaluation> make_by_time(const Spec& spec) {
             return std::make_unique<VelocityByTime>(spec);
         case Method::distinct:
             return std::make_unique<Distinct>(spec);
+        case Method::ordered:
+            return std::make_unique<Ordered>(spec);
         case Method::email_pattern:
             return std::make_unique<EmailVelocity>(spec);
         case Method::gaps:
@@ -70,6 +75,9 @@ std::unique_ptr<Evaluation> make_by_time(const Spec& spec) {
             return std::make_unique<GapQuantiles>(spec);
         case Method::cell_counts:
             return std::make_unique<CellCounter>(spec);
+        case Method::velocity_counts:
+        case Method::distinct_counts:
+            return std::make_unique<EpisodeCounter>(spec);
     }
     throw Failure{sqlstate::kInternal, "unknown method", "", ""};
 }
@@ -102,6 +110,10 @@ Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept {
 }
 
 Episodes evaluation_episodes(const Evaluation* evaluation) noexcept { return evaluation->episodes(); }
+
+EpisodeCounts evaluation_episode_counts(const Evaluation* evaluation) noexcept {
+    return evaluation->episode_counts();
+}
 
 HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept { return evaluation->hourly_gaps(); }
 

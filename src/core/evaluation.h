@@ -18,6 +18,7 @@ class Evaluation {
     virtual Status add(const Rows& rows) = 0;  // Status::more: again with the same rows, it goes on where it was
     virtual Status finish() = 0;               // Status::more until it is Status::ok
     virtual Episodes episodes() const { return {}; }
+    virtual EpisodeCounts episode_counts() const { return {}; }
     virtual HourlyGaps hourly_gaps() const { return {}; }
     virtual CellCounts cell_counts() const { return {}; }
     virtual HourlyCounts key_counts([[maybe_unused]] size_t at) const { return {}; }

@@ -357,6 +357,24 @@ int64_t count_at_tail(double mean, double variance, double tail) {
     return first_rare(bracket(mean, std::sqrt(2 * scattered) * wanted, Point{0, false, -wanted}, at), at);
 }
 
+Interval poisson_mean_interval(int64_t k, double confidence) {
+    if (k < 0 || k > 1'000'000'000) refuse("k", text(static_cast<double>(k)), "A count is from 0 to 1e9.");
+    if (!(confidence > 0 && confidence < 1))
+        refuse("confidence", text(confidence), "A confidence is between 0 and 1, without them.");
+    const double tail = (1 - confidence) / 2;
+    // The least mean, to the last bit, under which `least` or more are not rarer than p.
+    const auto mean_of = [](int64_t least, double p) {
+        double low = 0;
+        double high = 2 * static_cast<double>(least) + 8;
+        while (poisson_tail(least, high) < p) high *= 2;
+        for (double middle = high / 2; middle > low && middle < high; middle = low + (high - low) / 2) {
+            (poisson_tail(least, middle) < p ? low : high) = middle;
+        }
+        return high;
+    };
+    return {k == 0 ? 0 : mean_of(k, tail), mean_of(k + 1, 1 - tail)};
+}
+
 double normal_tail(double z) {
     if (std::isnan(z)) refuse("z", text(z), "A z is a number of standard deviations.");
     return probability(std::erfc(static_cast<Real>(z) / std::numbers::sqrt2_v<Real>) / 2);
@@ -402,6 +420,15 @@ Status negative_binomial_upper_tail(int64_t k, double mean, double variance, dou
 Status critical_count(double mean, double variance, double tail, int64_t* result, Error* error) noexcept {
     return guarded(error, [&] {
         *result = count_at_tail(mean, variance, tail);
+        return Status::ok;
+    });
+}
+
+Status poisson_interval(int64_t k, double confidence, double* low, double* high, Error* error) noexcept {
+    return guarded(error, [&] {
+        const Interval interval = poisson_mean_interval(k, confidence);
+        *low = interval.low;
+        *high = interval.high;
         return Status::ok;
     });
 }

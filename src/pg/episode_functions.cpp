@@ -8,6 +8,10 @@
 #include "pg/pg.h"
 #include "pg/results.h"
 
+extern "C" {
+#include "common/int.h"
+}
+
 namespace raxx {
 namespace {
 
@@ -103,6 +107,34 @@ Method method_argument(FunctionCallInfo fcinfo, int number) {
     pg_unreachable();
 }
 
+// For all entities a row where the number of episodes changes; then the levels of those that are watched.
+void return_curve(FunctionCallInfo fcinfo, const Evaluation* evaluation, Column* key) {
+    ReturnSetInfo* result = start_result(fcinfo);
+    const EpisodeCounts counts = evaluation_episode_counts(evaluation);
+    for (size_t i = 0; i <= counts.count; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        const int64 episodes = i < counts.count ? counts.counts[i] : 0;
+        if (i > 0 && episodes == counts.counts[i - 1]) continue;
+        Datum values[] = {0, 0, Int64GetDatum(static_cast<int64>(i) + 1), Int64GetDatum(episodes)};
+        bool nulls[] = {true, true, false, false};
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    MemoryContext row_memory =
+        AllocSetContextCreate(CurrentMemoryContext, "raxx_detect row", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext caller = MemoryContextSwitchTo(row_memory);
+    const Episodes levels = evaluation_episodes(evaluation);
+    for (size_t i = 0; i < levels.count; ++i) {
+        CHECK_FOR_INTERRUPTS();
+        const Episode& change = levels.items[i];
+        Datum values[] = {text_of(*key, change.key), TimestampTzGetDatum(change.start), Int64GetDatum(change.peak),
+                          0};
+        bool nulls[] = {false, false, false, true};
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+        MemoryContextReset(row_memory);
+    }
+    MemoryContextSwitchTo(caller);
+}
+
 struct GapArguments {
     SourceColumns columns;
     TimeRange range;
@@ -171,6 +203,36 @@ RAXX_FUNCTION(raxx_episodes) {
 // limit_entities, limit_from, limits, from_time, to_time)
 RAXX_FUNCTION(raxx_limited_episodes) {
     return run_episodes(fcinfo, method_argument(fcinfo, 0), {1, 2, 3, 4, 5, 6, 7, 8, -1, 9, 12, 13}, false);
+}
+
+// threshold_curve(method, relation, event_time, entity, value, network, time_window, watched, from_time, to_time)
+RAXX_FUNCTION(raxx_threshold_curve) {
+    require_argument(fcinfo, 1, "relation");
+    const Method method = method_argument(fcinfo, 0);
+    if (method == Method::email_pattern) {
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("patterns have no curve"),
+                 errdetail("The method is email_pattern."), errhint("The methods are velocity and distinct.")));
+    }
+    Spec spec = {};
+    spec.method = method == Method::distinct ? Method::distinct_counts : Method::velocity_counts;
+    spec.window = positive_interval(fcinfo, 6, "time_window");
+    TimeRange range = range_arguments(fcinfo, 8, 9);
+    spec.count_from = range.from;
+    if (range.from != kMinusInfinity && pg_sub_s64_overflow(range.from, spec.window, &range.from)) {
+        range.from = kMinusInfinity;
+    }
+    SourceColumns columns = find_source_columns(
+        PG_GETARG_OID(1), name_argument(fcinfo, 2, "event_time"), name_argument(fcinfo, 3, "entity"),
+        method == Method::distinct ? name_argument(fcinfo, 4, "value") : nullptr, nullptr);
+    network_argument(fcinfo, 5, &columns.key);
+    const Elements watched = elements_argument(fcinfo, 7, "watched", TEXTOID);
+    auto* keys = static_cast<Bytes*>(palloc(static_cast<Size>(Max(watched.count, 1)) * sizeof(Bytes)));
+    for (int i = 0; i < watched.count; ++i) keys[i] = bytes_of_text(columns.key, DatumGetTextPP(watched.values[i]));
+    const KeyList list = {static_cast<uint32_t>(watched.count), keys};
+    spec.watched = &list;
+    return_curve(fcinfo, evaluate(columns, spec, range, nullptr), &columns.key);
+    return static_cast<Datum>(0);
 }
 
 // gaps(relation, event_time, longer_than, from_time, to_time)

@@ -1,5 +1,6 @@
 #include "pg/receiver.h"
 
+#include "pg/chain_progress.h"
 #include "pg/errors.h"
 
 extern "C" {
@@ -163,6 +164,7 @@ bool flush(Receiver* receiver) {
         check(status, error);
     }
     receiver->refused = status == Status::reread;
+    note_read(receiver->rows + receiver->rows_left_out);
     receiver->rows = 0;
     receiver->rows_left_out = 0;
     receiver->used = 0;

@@ -103,6 +103,21 @@ RAXX_FUNCTION(raxx_critical_count) {
     PG_RETURN_INT64(result);
 }
 
+// poisson_interval(k, confidence, OUT low, OUT high)
+RAXX_FUNCTION(raxx_poisson_interval) {
+    TupleDesc descriptor = nullptr;
+    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) {
+        elog(ERROR, "poisson_interval must return a row");
+    }
+    double low = 0;
+    double high = 0;
+    Error error;
+    check(poisson_interval(PG_GETARG_INT64(0), PG_GETARG_FLOAT8(1), &low, &high, &error), error);
+    Datum values[] = {Float8GetDatum(low), Float8GetDatum(high)};
+    bool nulls[] = {false, false};
+    return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
+}
+
 RAXX_FUNCTION(raxx_normal_upper_tail) {
     double result = 0;
     Error error;

@@ -115,6 +115,13 @@ class Database:
         self.run(stream.rules, stream.end)
         return self.findings()
 
+    def backtest(self, rules, begin, end):
+        """What backtests of the rows that are there say; findings that are there must neither help nor hinder them."""
+        columns = FINDING_COLUMNS.replace("det_id, category, ", "")
+        with self.sessions[0].cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(f"SELECT {columns} FROM unnest(%s) r, LATERAL raxx_detect.backtest(r, %s, %s) b(rule_id)", (rules, text_of(begin), text_of(end)))
+            return [dict(row) for row in cursor.fetchall()]
+
     def judge(self, stream, schedule):
         """The findings at the end of a schedule, whose last run is that of stream.end."""
         self.reset(stream)

@@ -116,6 +116,21 @@ def check_schedule(db, stream, schedule, once=None):
     return compare(without_refuted(db.judge(stream, schedule)), once, ALL, f'schedule "{schedule.name}", beside at once', late)
 
 
+def check_backtest(db, stream, begin, end):
+    """A backtest of a stretch finds what a run as of its end has, as far as it lies in the stretch; and leaves that as it is."""
+    db.reset(stream)
+    db.load(list(enumerate(stream.rows)))
+    db.run(stream.rules, end)
+    once = db.findings()
+    expected = [f for f in without_refuted(once) if f['start'] <= end and (begin is None or f['end'] is None or f['end'] > begin)]
+    found = db.backtest(stream.rules, '-infinity' if begin is None else begin, end)
+    about = f'backtest from {"the first row" if begin is None else text_of(begin)} to {text_of(end)}, beside a run'
+    compare(without_refuted(found), expected, ALL, about)
+    if db.findings() != once:
+        raise Difference(f'{about}: it has changed what was found')
+    return len(expected)
+
+
 def attempt(check):
     """What is wrong, or None."""
     try:
@@ -150,6 +165,22 @@ def play(db, seed, options):
             return about, wrong + shrink.told(stream, schedule, lambda s, c: attempt(lambda: check_schedule(db, s, c)), options.shrink), compared
         compared += len(once)
         about += f', {schedule.name} ({len(schedule.steps)})'
+    rng = random.Random(f'backtests of {seed}')
+    times = [row.time for row in stream.rows if isinstance(row.time, int) and stream.begin <= row.time < stream.end] or [stream.begin]
+    stretches = [(None, stream.end), sorted([rng.choice(times), rng.choice([stream.end, rng.choice(times) + 1])])]
+    # One that begins at the end of a finding, which has to be there whole.
+    stretches += [(rng.choice(ends) - 1, stream.end) for ends in [[f['end'] for f in once if f['end'] and f['end'] <= stream.end]] if ends]
+    for begin, end in stretches:
+        if begin == end:
+            continue
+        counted = [0]
+
+        def backtest(some_stream=stream):
+            counted[0] = check_backtest(db, some_stream, begin, end)
+        wrong = attempt(backtest)
+        if wrong:
+            return about, wrong + shrink.told(stream, None, lambda s, _: attempt(lambda: backtest(s)), options.shrink), compared
+        compared += counted[0]
     return f'{about}; {len(once)} findings', None, compared
 
 

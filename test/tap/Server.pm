@@ -121,7 +121,7 @@ SELECT format($$ SELECT %L || concat_ws(' ', row ->> 'rule_id', left(row::text, 
 		attname, attname, attname), ' ') FILTER (WHERE atttypid = 'timestamptz'::regtype), c.oid::regclass)
 FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE relnamespace = 'raxx_detect'::regnamespace AND relkind IN ('r', 'p')
-AND relname NOT IN ('deliveries', 'fixtures', 'free_mail_domains', 'interruptions', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
+AND relname NOT IN ('deliveries', 'finding_rows', 'fixtures', 'free_mail_domains', 'interruptions', 'methods', 'method_parameters', 'source_kinds', 'source_roles')
 GROUP BY c.oid ORDER BY relname
 \gexec
 END

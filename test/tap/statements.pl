@@ -215,7 +215,7 @@ $first->query(<<'END');
 GRANT USAGE ON SCHEMA raxx_detect TO runner;
 GRANT SELECT ON ALL TABLES IN SCHEMA raxx_detect TO runner;
 GRANT INSERT, UPDATE, DELETE ON raxx_detect.detection_findings, raxx_detect.coverage,
-    raxx_detect.baseline_starts, raxx_detect.baseline_days, raxx_detect.baselines TO runner;
+    raxx_detect.baseline_starts, raxx_detect.baseline_days, raxx_detect.baselines, raxx_detect.finding_rows TO runner;
 GRANT INSERT ON raxx_detect.rule_runs, raxx_detect.rule_state_changes TO runner;
 GRANT INSERT, UPDATE ON raxx_detect.deliveries TO runner;
 GRANT UPDATE ON raxx_detect.heartbeat TO runner;

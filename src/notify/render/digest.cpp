@@ -60,6 +60,7 @@ double blind_rules(const Fields& f) {
 
 std::vector<std::string> tasks_of(const Fields& f) {
     std::vector<std::string> tasks;
+    if (!f.list("attention").empty()) tasks.emplace_back("read what comes first below");
     const double findings = total_of(f, "findings_total", "findings");
     if (findings > 0) {
         const std::string severities = severities_text(Fields(f.object("severity_counts")));
@@ -183,6 +184,26 @@ void add_open(Document* document, const Fields& f) {
                   const std::optional<Instant> since = row.time("since");
                   return std::vector{row.text("finding_id"), severity_word(row.severity()), what + triage,
                                      since ? short_time_text(*since) + " UTC" : row.text("since")};
+              });
+}
+
+void add_set_aside(Document* document, const Fields& f) {
+    if (f.list("set_aside").empty()) return;
+    add(document, Heading{"Silences and exceptions: what nobody is told"});
+    add_table(document, f.list("set_aside"), 0, {{"Findings", "What", "Until", "Why"}, {}, {0}, ""},
+              [](const Fields& row) {
+                  const std::optional<Instant> until = row.time("until");
+                  const double critical = row.count("critical");
+                  return std::vector{number_text(row.count("findings")) +
+                                         (critical > 0 ? fmt::format(", {} CRITICAL", number_text(critical)) : ""),
+                                     fmt::format("{} {}: {}, {}", row.text("kind"), row.text("id"),
+                                                 row.has("rule_id") ? row.text("rule_id") : "any rule",
+                                                 row.has("entity") ? row.text("entity", 60) : "whomever"),
+                                     (until ? short_time_text(*until) + " UTC" : row.text("until")) +
+                                         (row.text("ended") == "true" ? " (ended)" : ""),
+                                     row.has("reason")
+                                         ? fmt::format("{} ({})", row.text("reason", 160), row.text("by", 64))
+                                         : row.text("by", 64)};
               });
 }
 
@@ -339,18 +360,21 @@ Document digest_document(const json& payload) {
     result.headline = fmt::format("raxx_detect, {}: {}", day.empty() ? "daily digest" : day, outcome);
     add_paragraph(&result, tasks.empty() ? quiet_sentence(f) : task_sentence(tasks), Weight::lead);
     add_paragraph(&result, period_text(f), Weight::quiet);
+    add_sentences(&result, "First of all", f.list("attention"));
+    // First of all: what has been made quieter must not be found last.
+    if (!f.list("proposals").empty()) {
+        add(&result, Heading{"Told differently, and to decide"});
+        add_sentences(&result, "", f.list("proposals"));
+    }
     add_findings(&result, f);
     add_told(&result, f);
     add_open(&result, f);
+    add_set_aside(&result, f);
     add_blind(&result, f);
     add_health(&result, f);
     const Fields rules(f.object("rules"));
     add_sleeping(&result, "Dormant rules, and what they wait for", rules.list("dormant"));
     add_sleeping(&result, "Disabled rules", rules.list("disabled"));
-    if (!f.list("proposals").empty()) {
-        add(&result, Heading{"Proposals"});
-        add_sentences(&result, "", f.list("proposals"));
-    }
     add_chains(&result, f);
     add_watch(&result, f);
     add_sentences(&result, "Notes", f.list("notes"));
