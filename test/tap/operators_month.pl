@@ -25,6 +25,8 @@ sub sql
 	return $session->query($_[0]);
 }
 
+sql("SELECT raxx_detect.bind_source(s, ('app.' || s)::regclass) FROM unnest('{customer_audit_events,console_audit_events,rbac_denials,waitlist_signups,session_events,error_events,passkey_begin_events,stripe_webhook_events}'::text[]) s");
+
 # ---- how the month goes on ----------------------------------------------------------------------------------------------------------------------------
 
 sql('INSERT INTO app.incidents (incident, begins, kind, who, rows, lasts) VALUES ' . join ', ', map { "('$_->[0]', '2026-03-$_->[1]', '$_->[2]', '$_->[3]', $_->[4], '$_->[5] minutes')" }
