@@ -8,7 +8,7 @@ EXTENSION := raxx_detect
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" raxx_detect.control)
 PG_CONFIG ?= pg_config
 
-.PHONY: help deps demo test property bench simulate soak crash-matrix rule-pages lint unit notify install-notify
+.PHONY: help deps demo test property bench simulate soak crash-matrix rule-pages lint unit notify install-notify install-rules
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -56,6 +56,9 @@ install-notify: notify
 	sed 's|@PREFIX@|$(PREFIX)|g' packaging/raxx-notify.service >'$(DESTDIR)$(PREFIX)/lib/systemd/system/raxx-notify.service'
 	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/raxx-notify.service'
 	install -m 644 packaging/raxx-notify.toml '$(DESTDIR)$(PREFIX)/share/doc/raxx-notify/raxx-notify.toml'
+#: make install-rules  install raxx-rules, the command for the catalog as files (PREFIX=/usr/local, DESTDIR=)
+install-rules:
+	install -D -m 755 src/rules/raxx-rules '$(DESTDIR)$(PREFIX)/bin/raxx-rules'
 
 #: make                build the module and the install script
 #: make install        install into the server that pg_config names

@@ -57,7 +57,7 @@ CREATE FUNCTION raxx_detect.episodes_of(method text, times timestamptz[], entiti
     threshold bigint, OUT entity text, OUT episode tstzrange, OUT peak bigint, OUT sample_size bigint)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_episodes_of' LANGUAGE C VOLATILE ROWS 10;
 COMMENT ON FUNCTION raxx_detect.episodes_of(text, timestamptz[], text[], text[], interval, bigint) IS
-'As raxx_detect.episodes, of rows given as arrays in any order, for rows that no filter on a column can choose. method: velocity (rows; keys are not looked at) or distinct (distinct keys). Rows with a NULL element or an infinite time are ignored, and counted in raxx_detect.reading(). Errors: 22004 NULL argument (keys may be NULL for velocity), 22023 arrays of unequal length, an unknown method or a value out of range, 54000 more rows than half of raxx_detect.memory_limit sorts.';
+'As raxx_detect.episodes, of rows given as arrays in any order, for rows that no filter on a column can choose. method: velocity (rows; keys are not looked at), distinct (distinct keys) or ordered (a row of each of threshold steps, of which there can be 32, in their order, rows of one instant in any; keys are the numbers of steps, from 1 on). Rows with a NULL element or an infinite time are ignored, and counted in raxx_detect.reading(). Errors: 22004 NULL argument (keys may be NULL for velocity), 22023 arrays of unequal length, an unknown method or a value out of range, 54000 more rows than half of raxx_detect.memory_limit sorts.';
 
 CREATE FUNCTION raxx_detect.add_reading(rows_read bigint, null_rows bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'raxx_add_reading' LANGUAGE C VOLATILE STRICT;

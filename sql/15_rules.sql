@@ -20,9 +20,11 @@ CREATE TABLE raxx_detect.method_parameters (
     maximum float8,
     meaning text NOT NULL,
     shipped boolean NOT NULL DEFAULT false,
+    needed text NOT NULL DEFAULT 'never' CHECK (needed ~ '^(always|never|with a baseline|with [a-z_0-9]+|unless [a-z_0-9]+)$'),
     PRIMARY KEY (method, name)
 );
 COMMENT ON TABLE raxx_detect.method_parameters IS 'The parameters of each method. Limits of an array hold for each element; the minimum of a float8 is exclusive.';
+COMMENT ON COLUMN raxx_detect.method_parameters.needed IS 'When a rule of the method has to have it: always, never, with a baseline, with another parameter, or unless there is another.';
 
 CREATE TABLE raxx_detect.rules (
     rule_id text PRIMARY KEY,
@@ -56,7 +58,9 @@ CREATE TABLE raxx_detect.rules (
     overrides text[],
     allows_exceptions boolean NOT NULL DEFAULT true,
     calibration text CHECK (calibration IN ('calibrated', 'miscalibrated')),
-    calibrated_at timestamptz
+    calibrated_at timestamptz,
+    shadow_of text,
+    CONSTRAINT shadows_are_named CHECK ((shadow_of IS NOT NULL) = (rule_id LIKE '% (shadow)'))
 );
 COMMENT ON TABLE raxx_detect.rules IS 'The rules. Change parameters with raxx_detect.set_params, which checks them.';
 COMMENT ON COLUMN raxx_detect.rules.severity IS 'The highest severity that a finding of the rule can have.';
@@ -67,6 +71,7 @@ COMMENT ON COLUMN raxx_detect.rules.overrides IS 'What somebody has changed of a
 COMMENT ON COLUMN raxx_detect.rules.allows_exceptions IS 'Whether raxx_detect.add_exception and raxx_detect.silence may keep a finding of the rule from being told.';
 COMMENT ON COLUMN raxx_detect.rules.calibration IS 'What raxx_detect.calibrate last found of the parameters as they are: calibrated, or miscalibrated, where the rate of alarms that was measured excludes the one declared. NULL: not looked at.';
 COMMENT ON COLUMN raxx_detect.rules.calibrated_at IS 'When that was.';
+COMMENT ON COLUMN raxx_detect.rules.shadow_of IS 'The rule beside which this one is tried: it is judged, and nobody is told. NULL: it is a rule of its own.';
 
 CREATE TABLE raxx_detect.rule_state_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -90,7 +95,9 @@ INSERT INTO raxx_detect.methods (method, meaning) VALUES
     ('quantile', 'A rate above the highest quantile of its own history.'),
     ('benford', 'First digits that do not follow Benford''s law.'),
     ('ratio', 'A share of failures that chance does not explain.'),
-    ('unmatched', 'An event without the record that should go with it.');
+    ('unmatched', 'An event without the record that should go with it.'),
+    ('temporal', 'Several different things that one entity does in a sliding window.'),
+    ('temporal_ordered', 'The same, in a given order.');
 UPDATE raxx_detect.methods SET integrity = true WHERE method IN ('gap', 'chain');
 
 CREATE FUNCTION raxx_detect.find_rule(rule_id text) RETURNS raxx_detect.rules
@@ -167,6 +174,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_parameter(raxx_detect.method_parameters, jsonb) IS 'Raises 22023 unless the value fits the parameter.';
 
+CREATE FUNCTION raxx_detect.counts_otherwise(old_params jsonb, new_params jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap}'::text[]) k
+                   WHERE old_params -> k IS DISTINCT FROM new_params -> k)
+$$;
+COMMENT ON FUNCTION raxx_detect.counts_otherwise(jsonb, jsonb) IS 'Whether a baseline learnt with the one is none for a rule with the other parameters.';
+
 CREATE FUNCTION raxx_detect.check_params(rule raxx_detect.rules, params jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -203,8 +217,7 @@ BEGIN
         calibrated_at = CASE WHEN r.params @> set_params.params THEN r.calibrated_at END
     WHERE r.rule_id = rule.rule_id;
     -- A baseline of another window, entity or clock is no baseline of this rule: its days are read again.
-    IF EXISTS (SELECT FROM unnest('{window,long_window,mix_window,entity,value,failure,time_zone,ipv4_prefix,ipv6_prefix,baseline_gap}'::text[]) k
-               WHERE set_params.params ? k AND set_params.params -> k <> rule.params -> k) THEN
+    IF raxx_detect.counts_otherwise(rule.params, rule.params || set_params.params) THEN
         DELETE FROM raxx_detect.baseline_days b WHERE b.rule_id = rule.rule_id;
     END IF;
     IF set_params.params ?| '{entity,value}' THEN  -- other rows may be of use to it

@@ -176,7 +176,20 @@ INSERT INTO raxx_detect.method_parameters (method, name, type, minimum, maximum,
     ('unmatched', 'match', 'text[]', NULL, NULL,
      'Roles in which a change and its change record have to agree; their values, joined by /, are the entity.'),
     ('unmatched', 'tolerance', 'interval', NULL, NULL,
-     'How far a change record may be from its change, before or after it.');
+     'How far a change record may be from its change, before or after it.'),
+
+    ('temporal', 'threshold', 'bigint', 1, 32,
+     'How many of the steps have to happen within the window.');
+
+INSERT INTO raxx_detect.method_parameters (method, name, type, minimum, maximum, meaning)
+SELECT m.method, p.name, p.type, NULL, NULL, p.meaning
+FROM unnest('{temporal,temporal_ordered}'::text[]) m(method)
+CROSS JOIN (VALUES
+    ('entity', 'text', 'Role whose value is the entity that does them.'),
+    ('value', 'text', 'Role whose value says what is done.'),
+    ('steps', 'text[]', 'What is done: for each step a pattern of the values of value, or several with | between them; * stands for any text, and the whole value has to match.'),
+    ('window', 'interval', 'Length of the sliding window in which the steps have to happen.')
+) p(name, type, meaning);
 
 -- What every method with a baseline has.
 INSERT INTO raxx_detect.method_parameters (method, name, type, minimum, maximum, meaning)
@@ -199,3 +212,28 @@ CROSS JOIN (VALUES
     ('baseline_entities', 'bigint', 1, 1000000, 'How many entities a day of the baseline keeps at most, the busiest first.')
 ) p(name, type, minimum, maximum, meaning)
 WHERE NOT EXISTS (SELECT FROM raxx_detect.method_parameters k WHERE k.method = m.method AND k.name = p.name);
+
+-- What is counted, where that is not every row.
+INSERT INTO raxx_detect.method_parameters (method, name, type, minimum, maximum, meaning)
+SELECT m.method, p.name, p.type, NULL, NULL, p.meaning
+FROM unnest('{velocity,distinct}'::text[]) m(method)
+CROSS JOIN (VALUES
+    ('filter', 'text', 'Role whose value decides whether a row counts, for a rule without a baseline; every row counts unless it is given.'),
+    ('only', 'text[]', 'Patterns of the values of filter whose rows count; * stands for any text, and the whole value has to match.')
+) p(name, type, meaning);
+
+-- What a rule cannot do without. Whatever is not named here is always needed.
+UPDATE raxx_detect.method_parameters p SET needed = CASE
+    WHEN p.name IN ('mix_window', 'long_window', 'deploy_margin', 'excluded_causes') THEN 'never'
+    WHEN p.name = 'filter' THEN 'with only'
+    WHEN p.name = 'only' THEN 'with filter'
+    WHEN p.name = 'ipv4_prefix' THEN 'with ipv6_prefix'
+    WHEN p.name = 'ipv6_prefix' THEN 'with ipv4_prefix'
+    WHEN p.name IN ('mix_floor', 'mix_expected', 'mix_days') THEN 'with mix_window'
+    WHEN p.method = 'ratio' AND p.name IN ('floor', 'long_floor') THEN 'with long_window'
+    WHEN p.method = 'ratio' AND p.name IN ('threshold', 'baseline_floor') THEN 'unless long_window'
+    WHEN p.method = 'ratio' AND p.name = 'activate_above' THEN 'never'
+    WHEN p.name = 'activation_span' THEN 'with activate_above'
+    WHEN p.method IN ('velocity', 'distinct')
+         AND p.name IN ('time_zone', 'season', 'baseline_ready', 'baseline_floor', 'baseline_quantile', 'baseline_rows', 'baseline_entities') THEN 'with a baseline'
+    ELSE 'always' END;

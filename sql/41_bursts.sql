@@ -8,6 +8,15 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.entity_beside_mix(raxx_detect.rules, text) IS
 'The entity as a finding names it: where a rule also has findings of (mix), an entity that begins with a parenthesis gets one more, so that none can pass for it.';
 
+CREATE FUNCTION raxx_detect.filter_condition(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN rule.params ? 'filter' THEN format(' AND t.%I::text COLLATE "C" LIKE ANY (%L::text[])',
+        raxx_detect.role_column(binding, rule.params ->> 'filter'), raxx_detect.like_patterns(rule.params -> 'only')) ELSE '' END;
+END $$;
+COMMENT ON FUNCTION raxx_detect.filter_condition(raxx_detect.rules, raxx_detect.source_bindings) IS
+'The condition, over the row t, that the row is one of those that the rule counts, as AND ...; empty: it counts all.';
+
 CREATE FUNCTION raxx_detect.burst_candidate(rule raxx_detect.rules, binding raxx_detect.source_bindings, number int,
     e record, severity raxx_detect.severity, unit text, l raxx_detect.count_limit, condition text)
 RETURNS raxx_detect.candidate LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -25,7 +34,7 @@ BEGIN
             CASE l.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, l.threshold, raxx_detect.baseline_in_words(l)),
         jsonb_build_object('window', window_length,
             'rows', raxx_detect.row_keys(number, binding, raxx_detect.window_up_to(lower(e.episode), window_length),
-                raxx_detect.entity_expression(rule, binding, rule.params ->> 'entity') || ' = $3', e.entity))
+                raxx_detect.entity_expression(rule, binding, rule.params ->> 'entity') || ' = $3' || raxx_detect.filter_condition(rule, binding), e.entity))
         || CASE WHEN l.baseline IS NULL THEN '{}' ELSE jsonb_build_object('baseline', l.baseline) END,
         NULL, NULL, NULL)::raxx_detect.candidate;
 END $$;
@@ -51,12 +60,12 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = p
 DECLARE
     window_length interval := (rule.params ->> 'window')::interval;
     value_column name := raxx_detect.role_column(binding, rule.params ->> 'value');
+    filter_column name := CASE WHEN globs IS NOT NULL THEN raxx_detect.role_column(binding, coalesce(rule.params ->> 'filter', rule.params ->> 'value')) END;
     number int := 0;
     e record;
 BEGIN
     FOR e IN SELECT * FROM raxx_detect.episodes(method, binding.relation, binding.columns ->> 'event_time',
-            raxx_detect.role_column(binding, rule.params ->> 'entity'), value_column,
-            CASE WHEN globs IS NULL THEN NULL ELSE value_column END, raxx_detect.like_patterns(globs),
+            raxx_detect.role_column(binding, rule.params ->> 'entity'), value_column, filter_column, raxx_detect.like_patterns(globs),
             raxx_detect.network_prefixes(rule), window_length, threshold, raxx_detect.before(exact_from, window_length), as_of) LOOP
         CONTINUE WHEN upper(e.episode) <= exact_from;  -- settled by an earlier run
         number := number + 1;
@@ -65,7 +74,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.burst_candidates(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, text, bigint, raxx_detect.severity, text, text, jsonb) IS
-'Candidates of one burst condition without a baseline: method velocity or distinct, on rows whose value matches the globs, if any.';
+'Candidates of one burst condition without a baseline: method velocity or distinct, on rows whose filter role (without one, whose value) matches the globs, if any.';
 
 CREATE FUNCTION raxx_detect.baseline_burst_candidates(rule raxx_detect.rules, binding raxx_detect.source_bindings,
     exact_from timestamptz, as_of timestamptz, method text, threshold bigint, severity raxx_detect.severity, unit text, condition text)
@@ -118,7 +127,7 @@ RETURNS SETOF raxx_detect.candidate ROWS 10 LANGUAGE plpgsql SET search_path = p
 BEGIN
     RETURN QUERY
     SELECT * FROM raxx_detect.burst_candidates(rule, binding, exact_from, as_of, method, (rule.params ->> 'threshold')::bigint,
-        rule.severity, unit, method) WHERE rule.baseline_window IS NULL
+        rule.severity, unit, method, rule.params -> 'only') WHERE rule.baseline_window IS NULL
     UNION ALL
     SELECT * FROM raxx_detect.baseline_burst_candidates(rule, binding, exact_from, as_of, method, (rule.params ->> 'threshold')::bigint,
         rule.severity, unit, method) WHERE rule.baseline_window IS NOT NULL;

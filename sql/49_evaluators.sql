@@ -12,6 +12,8 @@ FROM (VALUES
     ('ratio', 'raxx_detect.evaluate_ratio', 'raxx_detect.learn_outcomes', NULL),
     ('unmatched', 'raxx_detect.evaluate_unmatched', NULL, 'raxx_detect.recheck_unmatched'),
     ('quantile', 'raxx_detect.evaluate_quantile', 'raxx_detect.learn_points', NULL),
+    ('temporal', 'raxx_detect.evaluate_temporal', NULL, NULL),
+    ('temporal_ordered', 'raxx_detect.evaluate_temporal', NULL, NULL),
     ('benford', 'raxx_detect.evaluate_benford', NULL, NULL),
     ('chain', 'raxx_detect.watch_chain', NULL, NULL)  -- of no window: see raxx_detect.evaluate_source
 ) f(method, evaluator, learner, rechecker) WHERE f.method = m.method;

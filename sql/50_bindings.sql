@@ -35,11 +35,11 @@ COMMENT ON FUNCTION raxx_detect.source_span(text, timestamptz) IS
 CREATE FUNCTION raxx_detect.named_roles(rule raxx_detect.rules) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN array_remove(ARRAY[rule.params ->> 'entity', rule.params ->> 'value', rule.params ->> 'email'], NULL)
+    RETURN array_remove(ARRAY[rule.params ->> 'entity', rule.params ->> 'value', rule.params ->> 'email', rule.params ->> 'filter'], NULL)
            || CASE WHEN rule.params ? 'match' THEN ARRAY(SELECT jsonb_array_elements_text(rule.params -> 'match')) ELSE '{}' END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.named_roles(raxx_detect.rules) IS
-'The roles that a rule''s parameters entity, value, email and match name: it needs them even where its source does not.';
+'The roles that a rule''s parameters entity, value, email, filter and match name: it needs them even where its source does not.';
 
 CREATE FUNCTION raxx_detect.unbound_role(rule raxx_detect.rules, binding raxx_detect.source_bindings) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

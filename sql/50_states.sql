@@ -211,9 +211,12 @@ DECLARE
     rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
 BEGIN
     IF rule.state IN ('disabled', 'retired') THEN
+        IF rule.overrides IS NULL AND rule.shadow_of IS NULL THEN
+            PERFORM raxx_detect.require_validated(rule_id);
+        END IF;
         PERFORM raxx_detect.change_state(rule_id, 'dormant', 'enabled again');
     END IF;
     rule := raxx_detect.refresh_state(rule_id);
     RETURN rule.state;
 END $$;
-COMMENT ON FUNCTION raxx_detect.enable(text) IS 'Ends the disabling or retirement of a rule, and returns the state it then has. Error: 42704 unknown rule.';
+COMMENT ON FUNCTION raxx_detect.enable(text) IS 'Ends the disabling or retirement of a rule, and returns the state it then has. A rule of one''s own has to pass its fixtures, one of which makes it fire. Errors: 42704 unknown rule, 55000 a fixture does not pass.';

@@ -53,7 +53,7 @@ CROSS JOIN raxx_detect.heartbeat h
 LEFT JOIN LATERAL (SELECT u.started_at, u.outcome, u.detail FROM raxx_detect.rule_runs u
                    WHERE u.rule_id = r.rule_id ORDER BY u.run_id DESC LIMIT 1) l ON true
 LEFT JOIN LATERAL (SELECT min(v.looked_to) AS covered_to FROM raxx_detect.judged v WHERE v.rule_id = r.rule_id) c ON true
-LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE d.triage <> 'closed' AND d.exception_id IS NULL) AS open_findings, max(d.detected_at) AS last_finding,
+LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE d.triage <> 'closed' AND d.exception_id IS NULL AND r.shadow_of IS NULL) AS open_findings, max(d.detected_at) AS last_finding,
                           count(d.exception_id) AS excepted_findings
                    FROM raxx_detect.detection_findings d WHERE d.rule_id = r.rule_id) f ON true
 LEFT JOIN LATERAL (SELECT string_agg(raxx_detect.index_advice(b), '; ' ORDER BY array_position(r.sources, b.source)) AS advice
@@ -64,7 +64,7 @@ CROSS JOIN LATERAL (SELECT count(*) AS exceptions FROM raxx_detect.exceptions x
                     WHERE x.rule_id = r.rule_id AND x.expires_at > now() AND x.ended_at IS NULL) x
 ORDER BY r.number NULLS LAST, r.rule_id;
 COMMENT ON VIEW raxx_detect.status IS
-'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed (without those that an exception sets aside), when its fixtures last passed, what would make it cheaper (advice; NULL: nothing is known to), how many silences and exceptions hold for it, how many findings exceptions have set aside so far, and whether its rate of alarms was found to be as declared (calibration; raxx_detect.calibrate).';
+'A line for each rule: its state and the reason, when it last ran and how that ended, up to where it has looked, how many findings nobody has closed (without those that an exception sets aside, and those of shadows: raxx_detect.shadow_findings), when its fixtures last passed, what would make it cheaper (advice; NULL: nothing is known to), how many silences and exceptions hold for it, how many findings exceptions have set aside so far, and whether its rate of alarms was found to be as declared (calibration; raxx_detect.calibrate).';
 
 -- A rule says from the first day why it is dormant.
 SELECT count(*) FROM (SELECT raxx_detect.refresh_state(rule_id) FROM raxx_detect.rules) refreshed;

@@ -99,6 +99,7 @@ BEGIN
         rule.rule_id := rule.rule_id || ' (self-test)';
         rule.det_id := rule.det_id || ' (self-test)';
         rule.number := NULL;
+        rule.shadow_of := NULL;
         rule.state := 'dormant';
         rule.params := rule.params || coalesce(fixture -> 'params', '{}');
         INSERT INTO raxx_detect.rules SELECT rule.*;

@@ -165,6 +165,7 @@ BEGIN
         condition := format('%s AND t.%I::text COLLATE "C" LIKE ANY ($4)', condition, value_column);
         m.of := format('%s, %s one of the elevated', m.of, rule.params ->> 'value');
     END IF;
+    condition := condition || raxx_detect.filter_condition(rule, binding);
     IF rule.params ?| '{excluded_causes,deploy_margin}' THEN
         condition := format('%s AND %s', condition, raxx_detect.unexplained_restart(rule, binding, now()));
         m.of := format('%s, without what is explained', m.of);

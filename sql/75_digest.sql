@@ -52,11 +52,11 @@ COMMENT ON FUNCTION raxx_detect.digest_told(text, timestamptz, timestamptz) IS '
 
 CREATE FUNCTION raxx_detect.digest_open(entities text, before timestamptz, OUT total bigint, OUT open jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed' AND f.exception_id IS NULL AND f.detected_at <= before),
+    SELECT (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.triage <> 'closed' AND f.exception_id IS NULL AND f.detected_at <= before AND f.rule_id NOT LIKE '% (shadow)'),
            (SELECT coalesce(jsonb_agg(jsonb_build_object('finding_id', f.finding_id, 'severity', f.severity, 'rule_id', f.rule_id, 'entity', raxx_detect.shown_entity(f.entity, entities),
                        'summary', CASE WHEN entities = 'full' THEN f.summary END, 'since', raxx_detect.in_utc(lower(f.episode)), 'condition', f.condition, 'triage', f.triage)
                        ORDER BY f.severity DESC, f.finding_id), '[]')
-            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' AND x.exception_id IS NULL AND x.detected_at <= before ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
+            FROM (SELECT x.* FROM raxx_detect.detection_findings x WHERE x.triage <> 'closed' AND x.exception_id IS NULL AND x.detected_at <= before AND x.rule_id NOT LIKE '% (shadow)' ORDER BY x.severity DESC, x.finding_id DESC LIMIT 50) f)
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_open(text, timestamptz) IS 'The findings from then or before that nobody has closed, and no exception sets aside: how many, and the 50 worst and newest.';
 
@@ -118,7 +118,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH told AS (
         SELECT r.state, r.number, jsonb_build_object('rule_id', r.rule_id, 'title', r.title, 'reason', r.state_reason, 'since', raxx_detect.in_utc(r.state_since)) AS entry,
                jsonb_build_object('rule_id', r.rule_id, 'last_validated', raxx_detect.in_utc(r.last_validated)) AS validated
-        FROM raxx_detect.rules r
+        FROM raxx_detect.rules r WHERE r.shadow_of IS NULL
     )
     SELECT jsonb_build_object('live', count(*) FILTER (WHERE t.state = 'live'), 'placeholder', count(*) FILTER (WHERE t.state = 'placeholder'),
         'dormant', coalesce(jsonb_agg(t.entry ORDER BY t.number) FILTER (WHERE t.state IN ('dormant', 'subsumed')), '[]'),
@@ -133,7 +133,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('rule_id', b.rule_id, 'minutes', b.minutes, 'why', b.why) ORDER BY b.minutes DESC, b.rule_id), '[]')
     FROM (SELECT s.rule_id, round(raxx_detect.minutes_in(range_agg(s.spell))::numeric, 1) AS minutes,
                  left(string_agg(DISTINCT concat_ws(': ', s.kind, s.reason), '; '), 500) AS why
-          FROM raxx_detect.blind_between(from_time, to_time) s WHERE s.kind NOT IN ('dormant', 'baseline') GROUP BY s.rule_id) b
+          FROM raxx_detect.blind_between(from_time, to_time) s WHERE s.kind NOT IN ('dormant', 'baseline') AND s.rule_id NOT LIKE '% (shadow)' GROUP BY s.rule_id) b
     WHERE b.minutes > 0
 $$;
 COMMENT ON FUNCTION raxx_detect.digest_blind(timestamptz, timestamptz) IS 'For how many minutes, and why, rules that were to see could not.';

@@ -222,6 +222,7 @@ BEGIN
         rule.rule_id := format('%s (backtest of process %s) (self-test)', rule.rule_id, pg_backend_pid());
         rule.det_id := rule.rule_id;
         rule.number := NULL;
+        rule.shadow_of := NULL;
         rule.state := 'live';
         INSERT INTO raxx_detect.rules SELECT rule.*;
         FOREACH binding IN ARRAY bindings LOOP

@@ -37,12 +37,13 @@ enum class Status {
     failed,   // see the Error
 };
 
-// ---- evaluations (velocity.h, distinct.h, gaps.h, cell_counts.h) ---------------------------------------------
+// ---- evaluations (velocity.h, distinct.h, ordered.h, gaps.h, cell_counts.h) ----------------------------------
 
 // The last two count the episodes of every threshold.
 enum class Method {
     velocity,
     distinct,
+    ordered,
     email_pattern,
     gaps,
     gap_quantiles,
@@ -84,7 +85,7 @@ struct Spec {
     Order order;
     bool check_order;         // the order by_time is only presumed: Status::reread at the first row out of it
     Time window;              // the sliding window; gaps: report what is longer; cell_counts: the cells' length
-    int64_t threshold;        // velocity, distinct, email_pattern: at least so many
+    int64_t threshold;        // velocity, distinct, email_pattern: at least so many; ordered: all of so many
     const KeyLimits* limits;  // by_time or none: instead of the threshold; only read by evaluation_create
     double quantile;          // gap_quantiles: which, in [0, 1]
     size_t memory_limit;      // bytes the evaluation may hold before it gives up (Status::reread or an error)
@@ -95,7 +96,7 @@ struct Spec {
     const KeyList* watched = nullptr;  // and the keys whose levels are wanted; only read by evaluation_create
 };
 
-// Rows as columns. keys: not for gaps; values: only for distinct and such cells. Times are finite.
+// Rows as columns. keys: not for gaps; values: only for distinct, ordered and such cells. Times are finite.
 struct Rows {
     uint32_t count;
     const Time* times;

@@ -18,6 +18,12 @@ ALTER TABLE raxx_detect.rules
     ADD COLUMN calibration text CHECK (calibration IN ('calibrated', 'miscalibrated')),
     ADD COLUMN calibrated_at timestamptz;
 
+-- Rules of one's own (sql/82_create_rule.sql), and shadows (sql/82_shadows.sql).
+ALTER TABLE raxx_detect.method_parameters
+    ADD COLUMN needed text NOT NULL DEFAULT 'never' CHECK (needed ~ '^(always|never|with a baseline|with [a-z_0-9]+|unless [a-z_0-9]+)$');
+ALTER TABLE raxx_detect.rules ADD COLUMN shadow_of text,
+    ADD CONSTRAINT shadows_are_named CHECK ((shadow_of IS NOT NULL) = (rule_id LIKE '% (shadow)'));
+
 -- Quiet runs (sql/56_quiet.sql).
 ALTER TABLE raxx_detect.coverage
     ADD COLUMN quiet tstzrange NOT NULL DEFAULT 'empty',
@@ -56,7 +62,7 @@ ALTER TABLE raxx_detect.deliveries
     ADD COLUMN announced_by bigint,
     ADD COLUMN silence_id bigint,
     ADD CONSTRAINT leased_while_sending CHECK ((state = 'sending') = (lease IS NOT NULL)),
-    ADD CONSTRAINT silenced_by_a_silence CHECK ((state = 'silenced') = (silence_id IS NOT NULL));
+    ADD CONSTRAINT silenced_by_a_silence CHECK (state <> 'silenced' OR silence_id IS NOT NULL);
 
 -- What people do about findings (sql/76_triage.sql, sql/76_exceptions.sql).
 ALTER TABLE raxx_detect.detection_findings

@@ -12,6 +12,7 @@
 #include "core/episode_counts.h"
 #include "core/failure.h"
 #include "core/gaps.h"
+#include "core/ordered.h"
 #include "core/velocity.h"
 
 namespace raxx {
@@ -64,6 +65,8 @@ std::unique_ptr<Evaluation> make_by_time(const Spec& spec) {
             return std::make_unique<VelocityByTime>(spec);
         case Method::distinct:
             return std::make_unique<Distinct>(spec);
+        case Method::ordered:
+            return std::make_unique<Ordered>(spec);
         case Method::email_pattern:
             return std::make_unique<EmailVelocity>(spec);
         case Method::gaps:

@@ -37,9 +37,11 @@ Method counting_method(FunctionCallInfo fcinfo, int number) {
     const char* name = text_to_cstring(PG_GETARG_TEXT_PP(number));
     if (strcmp(name, "velocity") == 0) return Method::velocity;
     if (strcmp(name, "distinct") == 0) return Method::distinct;
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown method \"%s\"", name),
-                    errdetail("Episodes of arrays are found by counting elements or distinct keys."),
-                    errhint("The methods are velocity and distinct.")));
+    if (strcmp(name, "ordered") == 0) return Method::ordered;
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown method \"%s\"", name),
+             errdetail("Episodes of arrays are found by counting elements or distinct keys, or by steps in order."),
+             errhint("The methods are velocity, distinct and ordered.")));
     pg_unreachable();
 }
 
@@ -117,7 +119,7 @@ RAXX_FUNCTION(raxx_episodes_of) {
     spec.order = Order::none;
     spec.window = positive_interval(fcinfo, 4, "time_window");
     spec.threshold = threshold_argument(fcinfo, 5);
-    const bool with_keys = spec.method == Method::distinct;
+    const bool with_keys = spec.method != Method::velocity;
     const Elements times = times_argument(fcinfo, 1);
     const Elements entities = texts_argument(fcinfo, 2, "entities");
     require_same_length(times.count, "entities", entities.count);

@@ -57,8 +57,8 @@ SELECT results_eq('SELECT DISTINCT overrides FROM rules', $$VALUES ('{}'::text[]
 SELECT set_eq($$SELECT a.attname::text FROM pg_trigger t CROSS JOIN unnest(t.tgattr::int2[]) k JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = k
     WHERE t.tgname = 'note_overrides'$$,
     $$SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = 'rules'::regclass AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.attname <> ALL ('{state,state_reason,state_since,last_validated,overrides}')$$,
-    'every column is watched but those that runs write');
+      AND a.attname <> ALL ('{state,state_reason,state_since,last_validated,overrides,calibration,calibrated_at,shadow_of}')$$,
+    'every column is watched but those that runs and calibrate write, and the name of shadows, which are never shipped');
 SELECT lives_ok($$SELECT set_params('auth_rbac_denied_burst', '{"window": "11 minutes", "elevated_threshold": 4}')$$, 'set_params');
 SELECT lives_ok($$SELECT set_params('auth_rbac_denied_burst', '{"distinct_threshold": 5}')$$, 'set_params to what it is');
 SELECT lives_ok($$UPDATE rules SET baseline_window = '20 days', title = title WHERE rule_id = 'auth_rbac_denied_burst'$$, 'an update of another column');

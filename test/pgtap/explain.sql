@@ -1,6 +1,6 @@
 -- explain: every method's findings are explained with their numbers, and the margins are those that a naive computation has.
 BEGIN;
-SELECT plan(67);
+SELECT plan(74);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_min_messages = warning;
 
@@ -150,6 +150,27 @@ SELECT ok(pg_temp.page('now') LIKE '%Who was told: nobody. No message about it i
 SELECT ok(pg_temp.page('now') LIKE '%People: nobody has looked at it yet.%', 'new');
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'true_positive' WHERE entity = 'now';
 SELECT ok(pg_temp.page('now') LIKE '%People: closed as true_positive.%', 'closed');
+
+-- ---- exceptions, silences, downgrades, history ------------------------------------------------------------------------------
+INSERT INTO raxx_detect.downgrades (rule_id, severity_from, severity_to, firings, reason, until) VALUES ('auth_rbac_denied_burst', 'high', 'medium', 6, 'fired 6 times, nobody acted', now() + interval '14 days');
+SELECT ok(pg_temp.page('now') ~ 'Exceptions and silences: .*its rule is told one severity lower, as MEDIUM, from .* UTC to .* UTC \(downgrade [0-9]+: fired 6 times, nobody acted\)\.', 'a downgrade');
+DELETE FROM raxx_detect.downgrades;
+SELECT to_regproc('raxx_detect.add_exception') IS NULL AS without_people \gset
+\if :without_people
+SELECT skip('there are no exceptions, silences and histories of triage', 6);
+\else
+SELECT raxx_detect.add_exception('signup_waitlist_velocity_per_origin', 'https://load.example', 'our own load test', now() + interval '1 day');
+SELECT raxx_detect.silence('signup_waitlist_velocity_per_origin', 'https://party.example', now() + interval '1 hour', 'launch party');
+INSERT INTO signups (event_time, email, origin) SELECT now() - interval '1 minute' + n * interval '1 second', n || '@x.example', o FROM generate_series(1, 25) n CROSS JOIN unnest('{https://load.example,https://party.example,https://usual.example}'::text[]) o;
+SELECT raxx_detect.run('signup_waitlist_velocity_per_origin');
+SELECT ok(pg_temp.page('https://load.example') ~ 'Exceptions and silences: exception [0-9]+ \(our own load test; by .* UTC\) holds for this finding: it is on record, and not told\. Who was told: nobody\. An exception holds for it\.', 'an exception');
+SELECT ok(pg_temp.page('https://party.example') ~ 'Exceptions and silences: silence [0-9]+ \(launch party; by .* UTC\) holds messages about it back\. Who was told: .*: held back by silence [0-9]+\.', 'a silence');
+SELECT ok(pg_temp.page('https://usual.example') LIKE '%exceptions and silences were consulted, and none is about it.%', 'neither');
+SELECT ok(pg_temp.flat(raxx_detect.why_not('signup_waitlist_velocity_per_origin', 'https://load.example', now())) ~ 'There is one: finding .*Who was told: nobody\. An exception holds for it\..*Exception [0-9]+ holds then \(our own load test', 'why_not: an exception');
+SELECT ok(pg_temp.flat(raxx_detect.why_not('signup_waitlist_velocity_per_origin', 'https://party.example', now())) ~ 'There is one: .*Silence [0-9]+ holds then \(launch party', 'why_not: a silence');
+SELECT raxx_detect.acknowledge(finding_id, 'looking'), raxx_detect.triage(finding_id, 'benign', E'known \x1b guests') FROM raxx_detect.detection_findings WHERE entity = 'https://usual.example';
+SELECT ok(pg_temp.page('https://usual.example') ~ 'People: closed as benign\. acknowledged at .* UTC by .* \(looking\); closed at .* UTC by .* as benign \(known guests\)\.', 'the history of triage');
+\endif
 
 -- ---- hostile texts --------------------------------------------------------------------------------------------------------
 CREATE TEMP TABLE hostile (n int, operator text);
