@@ -95,7 +95,7 @@ COMMENT ON FUNCTION raxx_detect.ocsf(raxx_detect.detection_findings) IS
 'A finding as a Detection Finding of OCSF 1.3 (class 2004), as raxx-notify would send it now, with what people have made of it: acknowledged is In Progress, closed is Resolved. What OCSF has no place for is under unmapped.';
 
 CREATE VIEW raxx_detect.findings_ocsf AS
-SELECT f.finding_id, raxx_detect.ocsf(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}');
+SELECT f.finding_id, raxx_detect.ocsf(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE NOT raxx_detect.is_trial(f.rule_id);
 COMMENT ON VIEW raxx_detect.findings_ocsf IS
 'The findings as Detection Findings of OCSF 1.3, for a SIEM that polls: by updated_at, which the engine moves with each change of its own. A finding keeps its finding_info.uid.';
 
@@ -148,6 +148,6 @@ COMMENT ON FUNCTION raxx_detect.ecs(raxx_detect.detection_findings) IS
 'A finding as an alert of the Elastic Common Schema 8.11. What ECS has no field for is under raxx_detect; severities low to critical are 21, 47, 73, 99, as Elastic''s own rules have them.';
 
 CREATE VIEW raxx_detect.findings_ecs AS
-SELECT f.finding_id, raxx_detect.ecs(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}');
+SELECT f.finding_id, raxx_detect.ecs(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE NOT raxx_detect.is_trial(f.rule_id);
 COMMENT ON VIEW raxx_detect.findings_ecs IS
 'The findings as alerts of the Elastic Common Schema 8.11, for a SIEM that polls: by updated_at, which the engine moves with each change of its own. A finding keeps its event.id.';
