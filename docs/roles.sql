@@ -78,6 +78,10 @@ BEGIN
         ('downgrades', 'GRANT UPDATE (ended_at, ended_by, end_reason) ON raxx_detect.downgrades TO raxx_operator'),
         ('downgrades', 'GRANT INSERT ON raxx_detect.downgrades TO raxx_runner, raxx_admin'),
         ('tuning_settings', 'GRANT UPDATE ON raxx_detect.tuning_settings TO raxx_admin'),
+        ('tightenings', 'GRANT INSERT ON raxx_detect.tightenings TO raxx_admin'),
+        -- What else raxx_detect.refresh(true) writes.
+        ('tightenings', 'GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines TO raxx_admin'),
+        ('tightenings', 'GRANT UPDATE ON raxx_detect.heartbeat TO raxx_admin'),
         ('rule_versions', 'GRANT INSERT, UPDATE ON raxx_detect.rule_versions TO raxx_admin'),
         ('finding_rows', 'GRANT INSERT, UPDATE, DELETE ON raxx_detect.finding_rows TO raxx_runner')) p(relation, statement) LOOP
         IF to_regclass('raxx_detect.' || part.relation) IS NOT NULL THEN

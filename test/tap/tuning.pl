@@ -63,7 +63,24 @@ like(as('reader', q{SELECT raxx_detect.undo_downgrade('signup_waitlist_velocity_
 like(as('reader', q{SELECT raxx_detect.approve('signup_waitlist_velocity_per_origin', 'x', now() + interval '1 day')}), qr/permission denied/, 'approves nothing');
 like(as('reader', 'SELECT raxx_detect.self_tune_daily()'), qr/^$/, 'and tunes nothing, silently');
 is(as('person', q{SELECT raxx_detect.undo_downgrade('signup_waitlist_velocity_per_origin', 'they were real')}), 1, 'a person does');
-like(as('person', q{SELECT raxx_detect.approve('signup_waitlist_velocity_per_origin', 'x', now() + interval '1 day')}), qr/^\d+$/, 'and approves');
+like(as('person', q{SELECT raxx_detect.approve('signup_waitlist_velocity_per_origin', 'x', now() + interval '30 days')}), qr/^\d+$/, 'and approves');
 is(as('tuner', 'SELECT count(*) FROM raxx_detect.self_tune()'), 0, 'whoever tunes does not make it again');
 is($node->safe_psql($db, q{SELECT ended_by || ' ' || approved_by FROM raxx_detect.downgrades, raxx_detect.approvals}), join(' ', ($node->safe_psql($db, 'SELECT session_user')) x 2), 'on record is who logged in');
+
+# ---- the roles of docs/roles.sql ----------------------------------------------------------------------------------------------
+$node->safe_psql($db, slurp_file('docs/roles.sql'));
+$node->safe_psql($db, q{GRANT SELECT ON ALL TABLES IN SCHEMA public TO raxx_admin, raxx_runner;
+	UPDATE raxx_detect.tuning_settings SET ceiling = 15, reaction_time = '0';
+	DELETE FROM raxx_detect.downgrades; SELECT raxx_detect.enable('auth_rbac_denied_burst');
+	INSERT INTO waitlist_signups (event_time, email, origin) SELECT t, extract(epoch FROM t)::bigint || '@example.com', o FROM generate_series(now() - interval '14 days', now(), '10 minutes') t, unnest('{a,b,c}'::text[]) o;
+	SELECT raxx_detect.run_all();
+	DELETE FROM raxx_detect.baseline_days WHERE day = (SELECT max(day) FROM raxx_detect.baseline_days)});
+my $lines = q{SELECT string_agg(DISTINCT action, ' ' ORDER BY action) FROM raxx_detect.refresh(true)};
+like(as('raxx_operator', $lines), qr/permission denied/, 'an operator does not refresh');
+is(as('raxx_admin', $lines), 'downgrade rebaseline', 'an admin does: reads anew, and has told lower');
+is(as('raxx_admin', $lines), 'tighten', 'and tightens');
+is(as('raxx_operator', q{SELECT raxx_detect.undo_downgrade('signup_waitlist_velocity_per_origin', 'they were real')}), 1, 'an operator takes back');
+like(as('raxx_operator', q{SELECT raxx_detect.approve('signup_waitlist_velocity_per_origin', 'x', now() + interval '1 day')}), qr/^\d+$/, 'and approves');
+is(as('raxx_runner', 'SELECT count(*) FROM raxx_detect.self_tune()'), 0, 'the runner tunes');
+like(as('raxx_runner', q{SELECT raxx_detect.undo_downgrade('signup_waitlist_velocity_per_origin', 'x')}), qr/permission denied/, 'and takes nothing back');
 done_testing();
