@@ -48,6 +48,8 @@ GRANT INSERT, UPDATE, DELETE ON raxx_detect.rules, raxx_detect.source_kinds, rax
     raxx_detect.fixtures, raxx_detect.channels, raxx_detect.routes TO raxx_admin;
 GRANT UPDATE ON raxx_detect.notification_settings, raxx_detect.tuning_settings TO raxx_admin;
 GRANT INSERT ON raxx_detect.rule_state_changes, raxx_detect.downgrades TO raxx_admin;
+GRANT INSERT (rule_id, version, definition, reason), UPDATE (definition, reason) ON raxx_detect.rule_versions TO raxx_admin;
+GRANT INSERT, DELETE ON raxx_detect.sweeps TO raxx_admin;  -- of sources of one's own
 GRANT DELETE ON raxx_detect.coverage, raxx_detect.baseline_days, raxx_detect.baseline_starts, raxx_detect.hourly_counts TO raxx_admin;
 GRANT UPDATE ON raxx_detect.sweeps TO raxx_admin;
 GRANT UPDATE (channel, state, deadline, last_error) ON raxx_detect.deliveries TO raxx_admin;  -- what waits follows its channel

@@ -154,14 +154,13 @@ COMMENT ON FUNCTION raxx_detect.replay_at_once(raxx_detect.rules, raxx_detect.so
 
 -- ---- with its history -----------------------------------------------------------------------------------------------
 
-CREATE FUNCTION raxx_detect.replay_source(live_id text, rule raxx_detect.rules, binding raxx_detect.source_bindings, from_time timestamptz,
+CREATE FUNCTION raxx_detect.replay_source(rule raxx_detect.rules, binding raxx_detect.source_bindings, from_time timestamptz,
     to_time timestamptz, at_most int) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     upto timestamptz;
     number bigint;
-    excepted boolean := EXISTS (SELECT FROM raxx_detect.exceptions x WHERE x.rule_id = live_id);
     result raxx_detect.rule_run := (rule.rule_id, rule.state, 'ok', 0, 0, 0, NULL, NULL, NULL);
 BEGIN
     PERFORM raxx_detect.know_baseline_start(rule, binding);
@@ -169,10 +168,6 @@ BEGIN
         upto := raxx_detect.slice_end(rule, binding, upto, to_time);
         -- The rows are what they are: nothing comes any more, so that all of it settles.
         result := raxx_detect.judge_slice(rule, binding, upto, 'infinity', result);
-        IF excepted THEN  -- baselines learn from what is set aside
-            UPDATE raxx_detect.detection_findings f SET exception_id = raxx_detect.exception_of(live_id, f.entity, f.episode)
-            WHERE f.rule_id = rule.rule_id AND f.exception_id IS NULL AND f.entity IN (SELECT x.entity FROM raxx_detect.exceptions x WHERE x.rule_id = live_id);
-        END IF;
         SELECT count(*) INTO number FROM raxx_detect.detection_findings f
         WHERE f.rule_id = rule.rule_id AND f.episode && tstzrange(from_time, to_time, '(]');
         PERFORM raxx_detect.note_replay(upto, number);
@@ -180,8 +175,8 @@ BEGIN
         EXIT WHEN upto >= to_time;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION raxx_detect.replay_source(text, raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, int) IS
-'Judges a source up to to_time, slice by slice, as raxx_detect.evaluate_source does. live_id: the rule whose exceptions hold.';
+COMMENT ON FUNCTION raxx_detect.replay_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, int) IS
+'Judges a source up to to_time, slice by slice, as raxx_detect.evaluate_source does.';
 
 CREATE FUNCTION raxx_detect.check_replay_rights(rule raxx_detect.rules) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -227,7 +222,7 @@ BEGIN
         INSERT INTO raxx_detect.rules SELECT rule.*;
         FOREACH binding IN ARRAY bindings LOOP
             binding.judge_from := judge_from;
-            PERFORM raxx_detect.replay_source(live_id, rule, binding, from_time, to_time, at_most);
+            PERFORM raxx_detect.replay_source(rule, binding, from_time, to_time, at_most);
         END LOOP;
         result := ARRAY(
             SELECT (live_id, f.source, f.severity, f.entity, f.episode, f.observed, f.threshold, f.unit, f.p_value, f.fired_by, f.sample_size,

@@ -103,7 +103,7 @@ COMMENT ON FUNCTION raxx_detect.state_in_words(raxx_detect.detection_findings) I
 
 CREATE VIEW raxx_detect.open_rows AS
 SELECT d AS finding, d.finding_id, d.rule_id, d.severity, d.condition, d.detected_at FROM raxx_detect.detection_findings d
-WHERE d.triage <> 'closed' AND d.exception_id IS NULL AND d.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}');
+WHERE d.triage <> 'closed' AND d.exception_id IS NULL AND NOT raxx_detect.is_trial(d.rule_id);
 COMMENT ON VIEW raxx_detect.open_rows IS 'The findings that somebody has to look at: nobody has closed them, no exception covers them, and their rule is no shadow; each as a row, and by what it is looked for.';
 
 -- In both views the order is made first, and the rest of the line after it: with a LIMIT, of the lines that come out only.
@@ -170,7 +170,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp S
           WHERE d.condition = 'firing') f
     UNION ALL
     SELECT 'found today', count(*) = 0, raxx_detect.counts_by_severity(array_agg(f.severity)) FROM raxx_detect.detection_findings f, day
-    WHERE f.detected_at >= day.begins AND f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
+    WHERE f.detected_at >= day.begins AND NOT raxx_detect.is_trial(f.rule_id)
     UNION ALL
     SELECT 'not told', CASE WHEN count(*) = 0 THEN true END, coalesce(string_agg(format('%s %s%s', q.n, q.what, CASE WHEN q.n = 1 THEN '' ELSE 's' END), ', ' ORDER BY q.what) || ' in force', 'nothing is silenced')
     FROM (SELECT h.value ->> 0 AS what, count(*) AS n FROM jsonb_array_elements(raxx_detect.hushed(now())) h GROUP BY 1) q

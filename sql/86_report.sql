@@ -153,7 +153,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH ended AS (
         SELECT f.finding_id, f.severity, f.rule_id, f.entity, lower(f.episode) AS began, f.disposition, count(*) OVER () AS total
         FROM raxx_detect.detection_findings f
-        WHERE f.triage = 'closed' AND f.detected_at > at - interval '30 days' AND f.detected_at <= at AND f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
+        WHERE f.triage = 'closed' AND f.detected_at > at - interval '30 days' AND f.detected_at <= at AND NOT raxx_detect.is_trial(f.rule_id)
         ORDER BY f.finding_id DESC LIMIT 40
     )
     SELECT raxx_detect.report_table('{Finding,Severity,Rule,About,Began,Disposition}', jsonb_agg(jsonb_build_array(e.finding_id, e.severity, e.rule_id, raxx_detect.printable(e.entity),

@@ -65,40 +65,37 @@ COMMENT ON FUNCTION raxx_detect.ocsf_finding_info(raxx_detect.detection_findings
 
 CREATE FUNCTION raxx_detect.ocsf(finding raxx_detect.detection_findings) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    event text := raxx_detect.event_now(finding);
+    payload jsonb := raxx_detect.finding_payload(finding, event, 'full', NULL, NULL);
+    entity text := raxx_detect.some_line(finding.entity, 280);
+    activity int := CASE WHEN event = 'cleared' OR finding.triage = 'closed' THEN 3 WHEN event IN ('changed', 'no_data') THEN 2 ELSE 1 END;
+    activity_name text := (ARRAY['Create', 'Update', 'Close'])[activity];
+    status int := CASE WHEN event = 'cleared' OR finding.triage = 'closed' THEN 4 WHEN finding.triage = 'acknowledged' THEN 2 ELSE 1 END;
 BEGIN
-    RETURN (
-        SELECT jsonb_strip_nulls(jsonb_build_object(
-            'category_uid', 2, 'category_name', 'Findings', 'class_uid', 2004, 'class_name', 'Detection Finding',
-            'activity_id', a.id, 'activity_name', a.name, 'type_uid', 200400 + a.id, 'type_name', 'Detection Finding: ' || a.name,
-            'severity_id', 1 + array_position(enum_range(finding.severity), finding.severity), 'severity', initcap(finding.severity::text),
-            'status_id', s.id, 'status', s.name, 'message', raxx_detect.ocsf_headline(finding, p.payload ->> 'title'),
-            'time', coalesce(raxx_detect.epoch_ms(finding.detected_at), 0), 'start_time', raxx_detect.epoch_ms(lower(finding.episode)), 'end_time', raxx_detect.epoch_ms(upper(finding.episode)),
-            'finding_info', raxx_detect.ocsf_finding_info(finding, p.payload),
-            'metadata', jsonb_build_object('version', '1.3.0', 'uid', format('finding-%s', finding.finding_id), 'event_code', e.event,
-                'product', jsonb_build_object('name', 'raxx_detect', 'vendor_name', 'raxx', 'version', x.extversion, 'feature', jsonb_build_object('name', 'findings_ocsf'))))
-          || jsonb_build_object(
-            'observables', CASE WHEN n.entity IS NOT NULL THEN jsonb_build_array(jsonb_build_object('name', 'unmapped.entity', 'type_id', 99, 'type', 'Entity', 'value', n.entity)) END,
-            'evidences', jsonb_build_array(jsonb_build_object('data', jsonb_build_object('entity', n.entity, 'source', raxx_detect.some_line(finding.source, 280),
-                'unit', raxx_detect.some_line(finding.unit, 280), 'fired_by', finding.fired_by, 'observed', raxx_detect.finite(finding.observed), 'threshold', raxx_detect.finite(finding.threshold),
-                'p_value', raxx_detect.finite(finding.p_value), 'sample_size', finding.sample_size, 'occurrences', finding.occurrences))),
-            'unmapped', jsonb_build_object('event', e.event, 'entity', n.entity, 'condition', finding.condition, 'verdict', finding.verdict,
-                'escalation_owner', raxx_detect.some_line(finding.escalation_owner, 280), 'late', finding.late, 'triage', finding.triage, 'disposition', finding.disposition,
-                'psql', raxx_detect.some_line(p.payload ->> 'psql', 2000), 'triage_psql', raxx_detect.some_line(p.payload ->> 'triage_psql', 2000))))
-        FROM (SELECT raxx_detect.event_now(finding) AS event) e
-        CROSS JOIN LATERAL (SELECT raxx_detect.finding_payload(finding, e.event, 'full', NULL, NULL) AS payload) p
-        CROSS JOIN LATERAL (SELECT raxx_detect.some_line(finding.entity, 280) AS entity) n
-        JOIN (VALUES (1, 'Create'), (2, 'Update'), (3, 'Close')) a(id, name)
-            ON a.id = CASE WHEN e.event = 'cleared' OR finding.triage = 'closed' THEN 3 WHEN e.event IN ('changed', 'no_data') THEN 2 ELSE 1 END
-        JOIN (VALUES (1, 'New'), (2, 'In Progress'), (4, 'Resolved')) s(id, name)
-            ON s.id = CASE WHEN e.event = 'cleared' OR finding.triage = 'closed' THEN 4 WHEN finding.triage = 'acknowledged' THEN 2 ELSE 1 END
-        LEFT JOIN pg_extension x ON x.extname = 'raxx_detect'
-    );
+    RETURN jsonb_strip_nulls(jsonb_build_object(
+        'category_uid', 2, 'category_name', 'Findings', 'class_uid', 2004, 'class_name', 'Detection Finding',
+        'activity_id', activity, 'activity_name', activity_name, 'type_uid', 200400 + activity, 'type_name', 'Detection Finding: ' || activity_name,
+        'severity_id', 1 + array_position(enum_range(finding.severity), finding.severity), 'severity', initcap(finding.severity::text),
+        'status_id', status, 'status', (ARRAY['New', 'In Progress', NULL, 'Resolved'])[status], 'message', raxx_detect.ocsf_headline(finding, payload ->> 'title'),
+        'time', coalesce(raxx_detect.epoch_ms(finding.detected_at), 0), 'start_time', raxx_detect.epoch_ms(lower(finding.episode)), 'end_time', raxx_detect.epoch_ms(upper(finding.episode)),
+        'finding_info', raxx_detect.ocsf_finding_info(finding, payload),
+        'metadata', jsonb_build_object('version', '1.3.0', 'uid', format('finding-%s', finding.finding_id), 'event_code', event,
+            'product', jsonb_build_object('name', 'raxx_detect', 'vendor_name', 'raxx', 'feature', jsonb_build_object('name', 'findings_ocsf'))))
+      || jsonb_build_object(
+        'observables', CASE WHEN entity IS NOT NULL THEN jsonb_build_array(jsonb_build_object('name', 'unmapped.entity', 'type_id', 99, 'type', 'Entity', 'value', entity)) END,
+        'evidences', jsonb_build_array(jsonb_build_object('data', jsonb_build_object('entity', entity, 'source', raxx_detect.some_line(finding.source, 280),
+            'unit', raxx_detect.some_line(finding.unit, 280), 'fired_by', finding.fired_by, 'observed', raxx_detect.finite(finding.observed), 'threshold', raxx_detect.finite(finding.threshold),
+            'p_value', raxx_detect.finite(finding.p_value), 'sample_size', finding.sample_size, 'occurrences', finding.occurrences))),
+        'unmapped', jsonb_build_object('event', event, 'entity', entity, 'condition', finding.condition, 'verdict', finding.verdict,
+            'escalation_owner', raxx_detect.some_line(finding.escalation_owner, 280), 'late', finding.late, 'triage', finding.triage, 'disposition', finding.disposition,
+            'psql', raxx_detect.some_line(payload ->> 'psql', 2000), 'triage_psql', raxx_detect.some_line(payload ->> 'triage_psql', 2000))));
 END $$;
 COMMENT ON FUNCTION raxx_detect.ocsf(raxx_detect.detection_findings) IS
 'A finding as a Detection Finding of OCSF 1.3 (class 2004), as raxx-notify would send it now, with what people have made of it: acknowledged is In Progress, closed is Resolved. What OCSF has no place for is under unmapped.';
 
 CREATE VIEW raxx_detect.findings_ocsf AS
-SELECT f.finding_id, raxx_detect.ocsf(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}');
+SELECT f.finding_id, raxx_detect.ocsf(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE NOT raxx_detect.is_trial(f.rule_id);
 COMMENT ON VIEW raxx_detect.findings_ocsf IS
 'The findings as Detection Findings of OCSF 1.3, for a SIEM that polls: by updated_at, which the engine moves with each change of its own. A finding keeps its finding_info.uid.';
 
@@ -122,36 +119,35 @@ COMMENT ON FUNCTION raxx_detect.ecs_related(raxx_detect.rules, text) IS 'ECS''s 
 
 CREATE FUNCTION raxx_detect.ecs(finding raxx_detect.detection_findings) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    rule raxx_detect.rules := (SELECT r FROM raxx_detect.rules r WHERE r.rule_id = finding.rule_id);
+    address text := raxx_detect.web_address((SELECT replace(s.console_link, '{finding_id}', finding.finding_id::text) FROM raxx_detect.notification_settings s));
+    severity int := (ARRAY[21, 47, 73, 99])[array_position(enum_range(finding.severity), finding.severity)];
+    summary text := raxx_detect.one_line(finding.summary, 600);
+    starts bigint := raxx_detect.epoch_ms(lower(finding.episode));
+    ends bigint := raxx_detect.epoch_ms(upper(finding.episode));
 BEGIN
-    RETURN (
-        SELECT jsonb_strip_nulls(jsonb_build_object(
-            '@timestamp', raxx_detect.in_utc(finding.detected_at), 'ecs', '{"version": "8.11.0"}'::jsonb, 'message', raxx_detect.one_line(finding.summary, 600),
-            'event', jsonb_build_object('kind', 'alert', 'category', raxx_detect.ecs_categories(finding.category), 'type', '["info"]'::jsonb,
-                'module', 'raxx_detect', 'dataset', 'raxx_detect.findings', 'provider', 'raxx_detect', 'id', finding.finding_id::text, 'code', raxx_detect.some_line(finding.det_id, 80),
-                'action', raxx_detect.event_now(finding), 'reason', raxx_detect.one_line(finding.summary, 600), 'severity', v.severity, 'risk_score', v.severity,
-                'created', raxx_detect.in_utc(finding.detected_at), 'url', raxx_detect.web_address(p.payload ->> 'link'),
-                'start', CASE WHEN t.starts IS NOT NULL THEN raxx_detect.in_utc(lower(finding.episode)) END, 'end', CASE WHEN t.ends IS NOT NULL THEN raxx_detect.in_utc(upper(finding.episode)) END,
-                'duration', CASE WHEN t.ends - t.starts < 9e12 THEN (t.ends - t.starts) * 1000000 END),  -- nanoseconds
-            'rule', jsonb_build_object('id', raxx_detect.some_line(finding.rule_id, 80), 'name', raxx_detect.some_line(p.payload ->> 'title', 160),
-                'category', raxx_detect.some_line(finding.category, 80), 'ruleset', 'raxx_detect'),
-            'observer', jsonb_build_object('vendor', 'raxx', 'product', 'raxx_detect', 'type', 'detector', 'version', x.extversion),
-            'related', raxx_detect.ecs_related(r, finding.entity),
-            'labels', jsonb_build_object('condition', finding.condition, 'triage', finding.triage, 'disposition', finding.disposition, 'verdict', finding.verdict,
-                'fired_by', finding.fired_by, 'source', raxx_detect.some_line(finding.source, 80), 'escalation_owner', raxx_detect.some_line(finding.escalation_owner, 80)),
-            'raxx_detect', jsonb_build_object('entity', raxx_detect.some_line(finding.entity, 280), 'severity', finding.severity, 'observed', raxx_detect.finite(finding.observed),
-                'threshold', raxx_detect.finite(finding.threshold), 'unit', raxx_detect.some_line(finding.unit, 80), 'p_value', raxx_detect.finite(finding.p_value),
-                'sample_size', finding.sample_size, 'occurrences', finding.occurrences, 'late', finding.late)))
-        FROM (SELECT (ARRAY[21, 47, 73, 99])[array_position(enum_range(finding.severity), finding.severity)] AS severity) v
-        CROSS JOIN LATERAL (SELECT raxx_detect.finding_payload(finding, raxx_detect.event_now(finding), 'full', NULL, NULL) AS payload) p
-        CROSS JOIN LATERAL (SELECT raxx_detect.epoch_ms(lower(finding.episode)) AS starts, raxx_detect.epoch_ms(upper(finding.episode)) AS ends) t
-        LEFT JOIN raxx_detect.rules r ON r.rule_id = finding.rule_id
-        LEFT JOIN pg_extension x ON x.extname = 'raxx_detect'
-    );
+    RETURN jsonb_strip_nulls(jsonb_build_object(
+        '@timestamp', raxx_detect.in_utc(finding.detected_at), 'ecs', '{"version": "8.11.0"}'::jsonb, 'message', summary,
+        'event', jsonb_build_object('kind', 'alert', 'category', raxx_detect.ecs_categories(finding.category), 'type', '["info"]'::jsonb,
+            'module', 'raxx_detect', 'dataset', 'raxx_detect.findings', 'provider', 'raxx_detect', 'id', finding.finding_id::text, 'code', raxx_detect.some_line(finding.det_id, 80),
+            'action', raxx_detect.event_now(finding), 'reason', summary, 'severity', severity, 'risk_score', severity, 'created', raxx_detect.in_utc(finding.detected_at), 'url', address,
+            'start', CASE WHEN starts IS NOT NULL THEN raxx_detect.in_utc(lower(finding.episode)) END, 'end', CASE WHEN ends IS NOT NULL THEN raxx_detect.in_utc(upper(finding.episode)) END,
+            'duration', CASE WHEN ends - starts < 9e12 THEN (ends - starts) * 1000000 END),  -- nanoseconds
+        'rule', jsonb_build_object('id', raxx_detect.some_line(finding.rule_id, 80), 'name', raxx_detect.some_line(rule.title, 160),
+            'category', raxx_detect.some_line(finding.category, 80), 'ruleset', 'raxx_detect'),
+        'observer', '{"vendor": "raxx", "product": "raxx_detect", "type": "detector"}'::jsonb,
+        'related', raxx_detect.ecs_related(rule, finding.entity),
+        'labels', jsonb_build_object('condition', finding.condition, 'triage', finding.triage, 'disposition', finding.disposition, 'verdict', finding.verdict,
+            'fired_by', finding.fired_by, 'source', raxx_detect.some_line(finding.source, 80), 'escalation_owner', raxx_detect.some_line(finding.escalation_owner, 80)),
+        'raxx_detect', jsonb_build_object('entity', raxx_detect.some_line(finding.entity, 280), 'severity', finding.severity, 'observed', raxx_detect.finite(finding.observed),
+            'threshold', raxx_detect.finite(finding.threshold), 'unit', raxx_detect.some_line(finding.unit, 80), 'p_value', raxx_detect.finite(finding.p_value),
+            'sample_size', finding.sample_size, 'occurrences', finding.occurrences, 'late', finding.late)));
 END $$;
 COMMENT ON FUNCTION raxx_detect.ecs(raxx_detect.detection_findings) IS
 'A finding as an alert of the Elastic Common Schema 8.11. What ECS has no field for is under raxx_detect; severities low to critical are 21, 47, 73, 99, as Elastic''s own rules have them.';
 
 CREATE VIEW raxx_detect.findings_ecs AS
-SELECT f.finding_id, raxx_detect.ecs(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}');
+SELECT f.finding_id, raxx_detect.ecs(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE NOT raxx_detect.is_trial(f.rule_id);
 COMMENT ON VIEW raxx_detect.findings_ecs IS
 'The findings as alerts of the Elastic Common Schema 8.11, for a SIEM that polls: by updated_at, which the engine moves with each change of its own. A finding keeps its event.id.';
