@@ -255,6 +255,7 @@ BEGIN
     IF number = 0 THEN
         RETURN 'Who was told: nobody. '
             || CASE WHEN finding.exception_id IS NOT NULL THEN 'An exception holds for it.'
+                    WHEN raxx_detect.is_trial(finding.rule_id) THEN 'Its rule is only tried.'
                     WHEN finding.detected_at < now() - raxx_detect.keep_runs() THEN 'Records of messages are not kept for ever, and it is old.'
                     ELSE 'No message about it is on record: it was found before there were messages, or came with a restored dump.' END;
     END IF;
