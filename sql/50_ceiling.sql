@@ -19,6 +19,7 @@ CREATE TABLE raxx_detect.tuning_settings (
     downgrade_lasts interval NOT NULL DEFAULT '14 days' CHECK (downgrade_lasts > '0' AND downgrade_lasts <= '100 days'),
     dormant_for interval NOT NULL DEFAULT '60 days' CHECK (dormant_for > '0'),
     tighten_to float8 NOT NULL DEFAULT 0.5 CHECK (tighten_to > 0 AND tighten_to <= 1),
+    tighten_every interval NOT NULL DEFAULT '7 days' CHECK (tighten_every >= '0'),
     approval_warning interval NOT NULL DEFAULT '7 days' CHECK (approval_warning >= '0'),
     changed_at timestamptz
 );
@@ -34,6 +35,7 @@ COMMENT ON COLUMN raxx_detect.tuning_settings.family_ipv4_prefix IS 'Addresses t
 COMMENT ON COLUMN raxx_detect.tuning_settings.downgrade_lasts IS 'After which time a downgrade ends by itself.';
 COMMENT ON COLUMN raxx_detect.tuning_settings.dormant_for IS 'How long a rule has to have been dormant, with nothing coming for it, before its retirement is proposed.';
 COMMENT ON COLUMN raxx_detect.tuning_settings.tighten_to IS 'The least share of a threshold that one refresh leaves of it.';
+COMMENT ON COLUMN raxx_detect.tuning_settings.tighten_every IS 'How long a threshold that was lowered stays as it is.';
 COMMENT ON COLUMN raxx_detect.tuning_settings.approval_warning IS 'How long before an approval ends the digest and the refresh say so.';
 
 CREATE FUNCTION raxx_detect.note_settings_change() RETURNS trigger
@@ -68,7 +70,7 @@ COMMENT ON FUNCTION raxx_detect.approved_until(text) IS 'Until when the rule is,
 CREATE FUNCTION raxx_detect.counts_as_active(rule raxx_detect.rules) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN rule.state IN ('live', 'placeholder') AND rule.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}');
+    RETURN rule.state IN ('live', 'placeholder') AND NOT raxx_detect.is_trial(rule.rule_id);
 END $$;
 COMMENT ON FUNCTION raxx_detect.counts_as_active(raxx_detect.rules) IS 'Whether a rule is one of those that the ceiling counts. The copy that a self-test makes is none, and no shadow is.';
 
@@ -80,7 +82,7 @@ DECLARE
     approved_until timestamptz := raxx_detect.approved_until(rule.rule_id);
 BEGIN
     IF approved_until > as_of OR (rule.state IN ('live', 'placeholder') AND approved_until IS NULL)
-       OR rule.rule_id LIKE ANY ('{% (self-test),% (shadow)}') OR (SELECT m.integrity FROM raxx_detect.methods m WHERE m.method = rule.method) THEN
+       OR raxx_detect.is_trial(rule.rule_id) OR (SELECT m.integrity FROM raxx_detect.methods m WHERE m.method = rule.method) THEN
         RETURN NULL;
     END IF;
     others := coalesce(others, (SELECT count(*) FROM raxx_detect.rules r WHERE raxx_detect.counts_as_active(r) AND r.rule_id <> rule.rule_id));

@@ -307,7 +307,7 @@ BEGIN
     SELECT c.channel FROM raxx_detect.channels c WHERE c.channel = ANY (channels) AND NOT EXISTS (SELECT FROM raxx_detect.channel_states s WHERE s.channel = c.channel)
     ORDER BY c.channel ON CONFLICT DO NOTHING;
     PERFORM raxx_detect.expire_deliveries();
-    PERFORM raxx_detect.tell_after_silences();
+    PERFORM raxx_detect.tell_what_lasts(with_exceptions => false);
     FOR channel IN SELECT c.* FROM raxx_detect.channels c WHERE c.channel = ANY (channels)
                    AND EXISTS (SELECT FROM raxx_detect.deliveries d WHERE d.channel = c.channel AND d.state = 'pending') ORDER BY c.channel LOOP
         RETURN QUERY SELECT * FROM raxx_detect.claim_from(channel, left(worker, 200), lease, at_most);

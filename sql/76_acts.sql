@@ -54,10 +54,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_allows_exceptions(text, text) IS 'Raises 42501 for a rule that forbids exceptions and silences (rules.allows_exceptions), 42704 for one that is unknown.';
 
-CREATE FUNCTION raxx_detect.tell_what_lasts() RETURNS void
+CREATE FUNCTION raxx_detect.tell_what_lasts(with_exceptions boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    state text; message text; detail text; hint text;
 BEGIN
-    PERFORM raxx_detect.end_exceptions_that_are_over();
+    IF with_exceptions THEN
+        PERFORM raxx_detect.end_exceptions_that_are_over();
+    END IF;
     PERFORM raxx_detect.tell_after_silences();
+EXCEPTION WHEN OTHERS THEN
+    IF raxx_detect.is_for_the_caller(sqlstate) THEN
+        RAISE;
+    END IF;
+    -- It must not undo what a run has found, nor keep other messages from being sent; and it is tried again by whoever looks next.
+    GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RAISE WARNING USING ERRCODE = state, MESSAGE = 'what silences and exceptions kept from being told could not be told: ' || message, DETAIL = detail, HINT = hint;
 END $$;
-COMMENT ON FUNCTION raxx_detect.tell_what_lasts() IS 'Tells what still lasts of what exceptions set aside, and silences held back, that are over. Each run does it when it has judged.';
+COMMENT ON FUNCTION raxx_detect.tell_what_lasts(boolean) IS
+'Tells what still lasts of what silences held back, and, with_exceptions, exceptions set aside, that are over. Each run does it when it has judged, and raxx_detect.claim_deliveries as far as silences go, since whoever sends writes no findings. What fails is a warning, and changes nothing.';

@@ -144,7 +144,7 @@ BEGIN
     RETURN told;
 END $$;
 COMMENT ON FUNCTION raxx_detect.tell_after_silences() IS
-'Tells what silences that are over have held back, as far as it still fires and is open, each finding once, as it is now and to whom the routes lead now; and that it is over to those who had been told of it before the silence. Returns how many findings still fire. Called by each run, and by raxx_detect.claim_deliveries.';
+'Tells what silences that are over have held back, as far as it still fires and is open, each finding once, as it is now and to whom the routes lead now; and that it is over to those who had been told of it before the silence. Returns how many findings still fire. Called by raxx_detect.tell_what_lasts.';
 
 CREATE VIEW raxx_detect.silence_log AS
 SELECT s.silence_id, s.rule_id, s.entity, s.starts_at <= now() AND s.until > now() AND s.ended_at IS NULL AS holds, s.starts_at, s.until, s.reason, s.created_by,

@@ -11,7 +11,7 @@ COMMENT ON TYPE raxx_detect.refresh_action IS 'A line of a refresh: what is to b
 
 CREATE FUNCTION raxx_detect.refreshable_rules() RETURNS SETOF raxx_detect.rules
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT r.* FROM raxx_detect.rules r WHERE r.state NOT IN ('disabled', 'retired') AND r.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}') ORDER BY r.number NULLS LAST, r.rule_id
+    SELECT r.* FROM raxx_detect.rules r WHERE r.state NOT IN ('disabled', 'retired') AND NOT raxx_detect.is_trial(r.rule_id) ORDER BY r.number NULLS LAST, r.rule_id
 $$;
 COMMENT ON FUNCTION raxx_detect.refreshable_rules() IS 'The rules that a refresh looks at, in its order: all but those that people have disabled or retired.';
 
@@ -92,6 +92,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.plan_baselines(timestamptz) IS 'The baselines of which days have to be read anew, for judging a time.';
 
+CREATE TABLE raxx_detect.tightenings (
+    tightening_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rule_id text NOT NULL,
+    threshold_from bigint NOT NULL,
+    threshold_to bigint NOT NULL,
+    reason text NOT NULL,
+    tightened_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (threshold_to < threshold_from)
+);
+CREATE INDEX tightenings_by_rule ON raxx_detect.tightenings (rule_id, tightening_id);
+COMMENT ON TABLE raxx_detect.tightenings IS 'Which hard thresholds raxx_detect.refresh has lowered, when and why.';
+
+CREATE FUNCTION raxx_detect.may_be_tightened(rule raxx_detect.rules, as_of timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last raxx_detect.tightenings;
+BEGIN
+    SELECT t.* INTO last FROM raxx_detect.tightenings t WHERE t.rule_id = rule.rule_id ORDER BY t.tightening_id DESC LIMIT 1;
+    -- What somebody has raised again is as he wants it.
+    RETURN raxx_detect.counts_as_active(rule) AND rule.params ?& '{threshold,baseline_floor}'
+        AND (SELECT m.learner = 'raxx_detect.learn_counts' AND NOT m.integrity FROM raxx_detect.methods m WHERE m.method = rule.method)
+        AND coalesce((rule.params ->> 'threshold')::bigint <= last.threshold_to
+                     AND last.tightened_at <= as_of - (SELECT s.tighten_every FROM raxx_detect.tuning_settings s), true);
+END $$;
+COMMENT ON FUNCTION raxx_detect.may_be_tightened(raxx_detect.rules, timestamptz) IS
+'Whether a refresh may lower the hard threshold of a rule: an active one that counts, of no method of integrity, that it has not tightened within raxx_detect.tuning_settings.tighten_every, and of which nobody has raised the threshold since.';
+
 CREATE FUNCTION raxx_detect.tighter_threshold(rule raxx_detect.rules, as_of timestamptz, OUT threshold bigint, OUT detail text)
 RETURNS record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -143,9 +170,7 @@ DECLARE
     rule raxx_detect.rules;
     tighter record;
 BEGIN
-    FOR rule IN SELECT r.* FROM raxx_detect.rules r JOIN raxx_detect.methods m ON m.method = r.method
-                WHERE raxx_detect.counts_as_active(r) AND m.learner = 'raxx_detect.learn_counts' AND NOT m.integrity AND r.params ?& '{threshold,baseline_floor}'
-                ORDER BY r.number NULLS LAST, r.rule_id LOOP
+    FOR rule IN SELECT r.* FROM raxx_detect.rules r WHERE raxx_detect.may_be_tightened(r, as_of) ORDER BY r.number NULLS LAST, r.rule_id LOOP
         tighter := raxx_detect.tighter_threshold(rule, as_of);
         IF tighter.threshold IS NOT NULL THEN
             RETURN NEXT ('tighten', rule.rule_id, tighter.detail, jsonb_build_object('threshold', tighter.threshold))::raxx_detect.refresh_action;
@@ -181,7 +206,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                rtrim(r.state_reason, '.'), r.rule_id), NULL::jsonb
     FROM raxx_detect.rules r CROSS JOIN raxx_detect.tuning_settings s
     CROSS JOIN LATERAL (SELECT raxx_detect.last_advance(r, as_of) AS advanced) a
-    WHERE r.state = 'dormant' AND r.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}') AND a.advanced <= as_of - s.dormant_for
+    WHERE r.state = 'dormant' AND NOT raxx_detect.is_trial(r.rule_id) AND a.advanced <= as_of - s.dormant_for
       AND (raxx_detect.due_state(r, raxx_detect.state_as_of(r.rule_id, as_of), 0)).state NOT IN ('live', 'placeholder')
     ORDER BY r.number NULLS LAST, r.rule_id
 $$;
@@ -225,6 +250,8 @@ BEGIN
     WHEN planned.action = 'rebaseline' THEN
         PERFORM raxx_detect.keep_baseline(rule, b, (planned.change ->> 'day')::date) FROM raxx_detect.source_bindings b WHERE b.source = planned.change ->> 'source';
     WHEN planned.action = 'tighten' THEN
+        INSERT INTO raxx_detect.tightenings (rule_id, threshold_from, threshold_to, reason, tightened_at)
+        VALUES (rule.rule_id, (rule.params ->> 'threshold')::bigint, (planned.change ->> 'threshold')::bigint, planned.detail, as_of);
         PERFORM raxx_detect.set_params(rule.rule_id, planned.change);
     WHEN planned.action = 'downgrade' THEN
         PERFORM raxx_detect.begin_downgrade(jsonb_populate_record(NULL::raxx_detect.downgrade_review, planned.change), as_of);

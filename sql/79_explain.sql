@@ -194,23 +194,30 @@ BEGIN
     IF raxx_detect.has_table('exceptions') THEN
         consulted := consulted || 'exceptions'::text;
         FOR x IN SELECT e.* FROM raxx_detect.exceptions e WHERE e.rule_id = finding.rule_id AND raxx_detect.bounded_entity(e.entity) = finding.entity ORDER BY e.exception_id DESC LIMIT 3 LOOP
-            said := said || format('exception %s (%s; by %s, from %s to %s) %s', x.exception_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.created_at)), raxx_detect.time_in_words(least(x.ended_at, x.expires_at)),
-                CASE WHEN to_jsonb(finding) ->> 'exception_id' = x.exception_id::text THEN 'holds for this finding: it is on record, and not told' ELSE 'is of the same entity, and does not hold for this finding' END);
+            said := said || format('exception %s (%s; by %s, from %s to %s) %s', x.exception_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.created_at)), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.expires_at))),
+                CASE WHEN finding.exception_id = x.exception_id THEN 'holds for this finding: it is on record, and not told' ELSE 'is of the same entity, and does not hold for this finding' END);
         END LOOP;
     END IF;
     IF raxx_detect.has_table('silences') THEN
         consulted := consulted || 'silences'::text;
         FOR x IN SELECT s.* FROM raxx_detect.silences s WHERE coalesce(s.rule_id = finding.rule_id, true) AND coalesce(raxx_detect.bounded_entity(s.entity) = finding.entity, true)
                    AND s.starts_at <= greatest(now(), finding.updated_at) AND coalesce(least(s.ended_at, s.until), 'infinity') >= finding.detected_at ORDER BY s.silence_id DESC LIMIT 3 LOOP
-            said := said || format('silence %s (%s; by %s, from %s to %s) holds messages about it back', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(x.starts_at), raxx_detect.time_in_words(least(x.ended_at, x.until)));
+            said := said || format('silence %s (%s; by %s, from %s to %s) holds messages about it back', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.starts_at)), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.until))));
         END LOOP;
     END IF;
-    IF consulted = '{}' THEN
+    IF raxx_detect.has_table('downgrades') THEN
+        FOR x IN SELECT d.* FROM raxx_detect.downgrades d WHERE d.rule_id = finding.rule_id AND d.severity_from = finding.severity
+                   AND tstzrange(d.began_at, least(d.until, d.ended_at)) && tstzrange(finding.detected_at, finding.updated_at, '[]') ORDER BY d.downgrade_id DESC LIMIT 1 LOOP
+            said := said || format('its rule is told one severity lower, as %s, from %s to %s (downgrade %s: %s)', upper(x.severity_to::text), raxx_detect.time_in_words(date_trunc('second', x.began_at)),
+                                   raxx_detect.time_in_words(date_trunc('second', least(x.until, x.ended_at))), x.downgrade_id, raxx_detect.plain(x.reason));
+        END LOOP;
+    END IF;
+    IF consulted = '{}' AND said = '{}' THEN
         RETURN NULL;
     END IF;
     RETURN format('Exceptions and silences: %s.', coalesce(nullif(array_to_string(said, '; '), ''), format('%s were consulted, and none is about it', array_to_string(consulted, ' and '))));
 END $$;
-COMMENT ON FUNCTION raxx_detect.explain_exceptions(raxx_detect.detection_findings) IS 'Which exceptions and silences are about a finding; NULL where there are no such tables, or the caller may not read them.';
+COMMENT ON FUNCTION raxx_detect.explain_exceptions(raxx_detect.detection_findings) IS 'Which exceptions, silences and downgrades are about a finding; NULL where the caller may not read them.';
 
 CREATE FUNCTION raxx_detect.delivery_in_words(d raxx_detect.deliveries) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -226,6 +233,7 @@ BEGIN
             WHEN 'bundled' THEN format('is part of message %s%s', d.bundle, CASE bundle.state WHEN 'delivered' THEN ', delivered at ' || raxx_detect.time_in_words(date_trunc('second', bundle.ended_at)) WHEN 'dead' THEN ', which could not be delivered' ELSE ', which waits to be sent' END)
             WHEN 'delivered' THEN format('delivered at %s', raxx_detect.time_in_words(date_trunc('second', d.ended_at)))
             WHEN 'dead' THEN format('could not be delivered%s', coalesce(': ' || raxx_detect.plain(d.last_error), ''))
+            WHEN 'silenced' THEN 'held back' || coalesce(' by silence ' || d.silence_id, '')
             WHEN 'cancelled' THEN 'cancelled before it was sent, since there was nothing more to tell'
             ELSE d.state END;
 END $$;
@@ -246,8 +254,8 @@ BEGIN
     said := ARRAY(SELECT raxx_detect.delivery_in_words(d) FROM raxx_detect.deliveries d WHERE d.finding_id = finding.finding_id ORDER BY d.delivery_id LIMIT 8);
     IF number = 0 THEN
         RETURN 'Who was told: nobody. '
-            || CASE WHEN to_jsonb(finding) ->> 'exception_id' IS NOT NULL THEN 'An exception holds for it.'
-                    WHEN finding.detected_at < now() - (SELECT s.keep FROM (SELECT interval '30 days' AS keep) s) THEN 'Records of messages are not kept for ever, and it is old.'
+            || CASE WHEN finding.exception_id IS NOT NULL THEN 'An exception holds for it.'
+                    WHEN finding.detected_at < now() - raxx_detect.keep_runs() THEN 'Records of messages are not kept for ever, and it is old.'
                     ELSE 'No message about it is on record: it was found before there were messages, or came with a restored dump.' END;
     END IF;
     RETURN format('Who was told: %s%s.%s', array_to_string(said, '; '), CASE WHEN number > 8 THEN format('; and %s more', number - 8) ELSE '' END, coalesce(' The route: ' || because || '.', ''));
@@ -285,7 +293,8 @@ BEGIN
             THEN format('its rows are named in it; no hashes of them were kept%s, so that nobody can say whether they are as they were.', coalesce(' (' || raxx_detect.plain(h.problem, 300) || ')', ''))
             ELSE raxx_detect.evidence_in_words(finding, ARRAY(SELECT c.state FROM raxx_detect.compared_rows(finding, h) c)) END;
     EXCEPTION WHEN insufficient_privilege THEN
-        said := format('role "%s" may not look whether its rows are as they were.', current_user);
+        said := format('role "%s" may not look whether its rows are as they were.', current_user)
+            || coalesce(' The daily look said: ' || finding.evidence_note, '');
     WHEN OTHERS THEN
         IF raxx_detect.is_for_the_caller(sqlstate) THEN
             RAISE;

@@ -97,7 +97,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'Around that time the rule could not see: ' || string_agg(
                format('from %s %s, %s', raxx_detect.time_in_words(date_trunc('second', lower(b.whole))), CASE WHEN b.lasts THEN 'on' ELSE 'to ' || raxx_detect.time_in_words(date_trunc('second', upper(b.whole))) END,
                       CASE b.kind WHEN 'error' THEN 'its runs ended in an error' WHEN 'no_data' THEN 'its source had no data' WHEN 'busy' THEN 'another run was at it' WHEN 'pause' THEN 'nobody ran the rules'
-                          WHEN 'stall' THEN 'a transaction that could still write was open' WHEN 'baseline' THEN 'its baseline was filling' ELSE 'it was ' || b.kind END || coalesce(' (' || raxx_detect.plain(b.reason, 300) || ')', '')), '; ' ORDER BY lower(b.whole)) || '.'
+                          WHEN 'stall' THEN 'a transaction that could still write was open' WHEN 'baseline' THEN 'its baseline was filling' ELSE 'it was ' || b.kind END || coalesce(' (' || nullif(raxx_detect.plain(b.reason, 300), b.kind) || ')', '')), '; ' ORDER BY lower(b.whole)) || '.'
     FROM (SELECT b.*, b.spell AS whole FROM raxx_detect.blind_between(raxx_detect.before(at, interval '400 days'), now(), rule.rule_id) b
           WHERE b.spell && tstzrange(raxx_detect.before(at, raxx_detect.reach_of(rule)), at + raxx_detect.reach_of(rule), '[]') ORDER BY lower(b.spell) LIMIT 5) b
 $$;
@@ -113,13 +113,13 @@ BEGIN
         FOR x IN SELECT e.* FROM raxx_detect.exceptions e WHERE e.rule_id = rule.rule_id AND (e.entity = $2 OR raxx_detect.bounded_entity(e.entity) = raxx_detect.bounded_entity($2))
                    AND tstzrange(e.created_at, least(e.ended_at, e.expires_at)) @> at ORDER BY e.exception_id LIMIT 3 LOOP
             said := said || format('Exception %s holds then (%s; by %s, until %s): a hit is written down all the same, is counted with the exception, and told to nobody.', x.exception_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by),
-                                   raxx_detect.time_in_words(least(x.ended_at, x.expires_at)));
+                                   raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.expires_at))));
         END LOOP;
     END IF;
     IF raxx_detect.has_table('silences') THEN
         FOR x IN SELECT s.* FROM raxx_detect.silences s WHERE coalesce(s.rule_id = rule.rule_id, true) AND coalesce(s.entity = $2, true)
                    AND tstzrange(s.starts_at, least(s.ended_at, s.until)) @> at ORDER BY s.silence_id LIMIT 3 LOOP
-            said := said || format('Silence %s holds then (%s; by %s, until %s): what is found is written down, and not told before it ends.', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(least(x.ended_at, x.until)));
+            said := said || format('Silence %s holds then (%s; by %s, until %s): what is found is written down, and not told before it ends.', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.until))));
         END LOOP;
     END IF;
     RETURN nullif(array_to_string(said, ' '), '');

@@ -35,15 +35,18 @@ $$;
 COMMENT ON FUNCTION raxx_detect.report_styles() IS 'How the page looks: on wide and narrow screens, in light and dark, on paper.';
 
 CREATE FUNCTION raxx_detect.report_facts(finding raxx_detect.detection_findings, at timestamptz) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('<dl>%s</dl>', string_agg(format('<dt>%s</dt><dd>%s</dd>', f.label, f.value), '' ORDER BY f.place))
-    FROM (VALUES (1, 'When', raxx_detect.html_time(lower(finding.episode)) || coalesce(', ' || raxx_detect.html(raxx_detect.length_in_words(finding, at)), '')),
-                 (2, 'Observed', raxx_detect.html(raxx_detect.amount_in_words(finding))),
-                 (3, 'State', raxx_detect.html(raxx_detect.state_in_words(finding))),
-                 (4, 'Verdict', raxx_detect.html(finding.verdict)),
-                 (5, 'Escalate to', raxx_detect.html(finding.escalation_owner, 80))) f(place, label, value)
-    WHERE f.value IS NOT NULL
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT format('<dl>%s</dl>', string_agg(format('<dt>%s</dt><dd>%s</dd>', f.label, f.value), '' ORDER BY f.place))
+        FROM (VALUES (1, 'When', raxx_detect.html_time(lower(finding.episode)) || coalesce(', ' || raxx_detect.html(raxx_detect.length_in_words(finding, at)), '')),
+                     (2, 'Observed', raxx_detect.html(raxx_detect.amount_in_words(finding))),
+                     (3, 'State', raxx_detect.html(raxx_detect.state_in_words(finding))),
+                     (4, 'Verdict', raxx_detect.html(finding.verdict)),
+                     (5, 'Escalate to', raxx_detect.html(finding.escalation_owner, 80))) f(place, label, value)
+        WHERE f.value IS NOT NULL
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.report_facts(raxx_detect.detection_findings, timestamptz) IS 'What is known of a finding, as a list.';
 
 CREATE FUNCTION raxx_detect.report_open(at timestamptz) RETURNS text
@@ -53,10 +56,10 @@ DECLARE
     finding raxx_detect.detection_findings;
     rule raxx_detect.rules;
     cards text := '';
-    total bigint := (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.detected_at <= at AND raxx_detect.is_open(f));
+    total bigint := (SELECT count(*) FROM raxx_detect.open_rows o WHERE o.detected_at <= at);
 BEGIN
-    FOR finding IN SELECT f.* FROM raxx_detect.detection_findings f WHERE f.detected_at <= at AND raxx_detect.is_open(f)
-                   ORDER BY f.severity DESC, f.condition = 'cleared', f.finding_id DESC LIMIT most LOOP
+    FOR finding IN SELECT (o.finding).* FROM raxx_detect.open_rows o WHERE o.detected_at <= at
+                   ORDER BY o.severity DESC, o.condition = 'cleared', o.finding_id DESC LIMIT most LOOP
         rule := (SELECT r FROM raxx_detect.rules r WHERE r.rule_id = finding.rule_id);
         cards := cards || format('<article class="card %s" id="f%s"><p class="badge">%s &middot; %s</p><h3>%s</h3><p class="who">%s</p><p>%s</p>%s%s%s<p class="quiet">finding %s of %s</p></article>',
             finding.severity, finding.finding_id, finding.severity, CASE finding.condition WHEN 'firing' THEN 'going on' WHEN 'cleared' THEN 'over' ELSE 'no data' END,
@@ -91,7 +94,7 @@ BEGIN
         END IF;
         cards := cards || format('<article class="card"><h3>%s</h3><p class="quiet">%s, %s: %s</p>%s<p class="quiet">%s %s open. Looked up to %s.</p></article>',
             raxx_detect.html(rule.title, 160), raxx_detect.html(rule.rule_id, 80), rule.state, raxx_detect.html(rule.state_reason, 300), coalesce(chart, ''), about,
-            (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.detected_at <= at AND raxx_detect.is_open(f)),
+            (SELECT count(*) FROM raxx_detect.open_rows o WHERE o.rule_id = rule.rule_id AND o.detected_at <= at),
             raxx_detect.html_time((SELECT min(v.looked_to) FROM raxx_detect.judged v WHERE v.rule_id = rule.rule_id)));
     END LOOP;
     RETURN CASE WHEN total = 0 THEN '<p>No rule is live.</p>' ELSE format('<div class="cards">%s</div>', cards) END
@@ -99,13 +102,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.report_rules(timestamptz) IS 'The rules that judge, each with the chart of its newest finding, or if it has none, or none that can be drawn, of its source''s rows per hour.';
 
-CREATE FUNCTION raxx_detect.report_table(header text[], cells jsonb, most int, see text, otherwise text) RETURNS text
+CREATE FUNCTION raxx_detect.report_table(header text[], cells jsonb, most int, see text, otherwise text, total bigint DEFAULT NULL) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(raxx_detect.html_table(header, (SELECT jsonb_agg(e.value ORDER BY e.place) FROM jsonb_array_elements(cells) WITH ORDINALITY e(value, place) WHERE e.place <= most)),
                     format('<p>%s</p>', raxx_detect.html(otherwise)))
-           || raxx_detect.html_more(jsonb_array_length(coalesce(cells, '[]')), most, see)
+           || raxx_detect.html_more(coalesce(total, jsonb_array_length(cells), 0), most, see)
 $$;
-COMMENT ON FUNCTION raxx_detect.report_table(text[], jsonb, int, text, text) IS 'A table of at most so many rows, or what is said if there are none.';
+COMMENT ON FUNCTION raxx_detect.report_table(text[], jsonb, int, text, text, bigint) IS 'A table of at most so many rows, or what is said if there are none; total: how many there are, where the cells are not all.';
 
 CREATE FUNCTION raxx_detect.report_health() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -147,17 +150,22 @@ COMMENT ON FUNCTION raxx_detect.report_chains() IS 'The hash chains: how far eac
 
 CREATE FUNCTION raxx_detect.report_ended(at timestamptz) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT raxx_detect.report_table('{Finding,Severity,Rule,About,Began,Disposition}', jsonb_agg(jsonb_build_array(f.finding_id, f.severity, f.rule_id, raxx_detect.printable(f.entity),
-               jsonb_build_object('time', CASE WHEN isfinite(lower(f.episode)) THEN lower(f.episode) END), f.disposition) ORDER BY f.finding_id DESC), 40, 'SELECT * FROM raxx_detect.finding_summary', 'None.')
-    FROM raxx_detect.detection_findings f
-    WHERE f.triage = 'closed' AND f.detected_at > at - interval '30 days' AND f.detected_at <= at AND f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
+    WITH ended AS (
+        SELECT f.finding_id, f.severity, f.rule_id, f.entity, lower(f.episode) AS began, f.disposition, count(*) OVER () AS total
+        FROM raxx_detect.detection_findings f
+        WHERE f.triage = 'closed' AND f.detected_at > at - interval '30 days' AND f.detected_at <= at AND NOT raxx_detect.is_trial(f.rule_id)
+        ORDER BY f.finding_id DESC LIMIT 40
+    )
+    SELECT raxx_detect.report_table('{Finding,Severity,Rule,About,Began,Disposition}', jsonb_agg(jsonb_build_array(e.finding_id, e.severity, e.rule_id, raxx_detect.printable(e.entity),
+               jsonb_build_object('time', CASE WHEN isfinite(e.began) THEN e.began END), replace(e.disposition, '_', ' ')) ORDER BY e.finding_id DESC), 40, 'SELECT * FROM raxx_detect.finding_summary', 'None.', max(e.total))
+    FROM ended e
 $$;
 COMMENT ON FUNCTION raxx_detect.report_ended(timestamptz) IS 'What was found in the 30 days before and has been closed.';
 
 CREATE FUNCTION raxx_detect.report_top(at timestamptz) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH findings AS MATERIALIZED (
-        SELECT f.severity, f.condition FROM raxx_detect.detection_findings f WHERE f.detected_at <= at AND raxx_detect.is_open(f)
+        SELECT f.severity, f.condition FROM raxx_detect.open_rows f WHERE f.detected_at <= at
     ), health AS MATERIALIZED (
         SELECT count(*) FILTER (WHERE h.healthy) AS sees, count(*) FILTER (WHERE NOT h.healthy) AS blind, max(h.blind_minutes) FILTER (WHERE h.healthy IS NOT NULL) AS minutes FROM raxx_detect.health_now() h
     )

@@ -91,7 +91,7 @@ struct Spec {
     size_t memory_limit;      // bytes the evaluation may hold before it gives up (Status::reread or an error)
     uint64_t seed;            // keys the hash tables, so that nobody can choose colliding entities
     bool (*stop)();           // asked now and then while sorting; may be null
-    const Cells* cells = nullptr;  // cell_counts; only read by evaluation_create
+    const Cells* cells = nullptr;      // cell_counts; only read by evaluation_create
     Time count_from = kMinusInfinity;  // velocity_counts, distinct_counts: episodes that begin later
     const KeyList* watched = nullptr;  // and the keys whose levels are wanted; only read by evaluation_create
 };
@@ -162,7 +162,7 @@ Evaluation* evaluation_create(const Spec& spec, Error* error) noexcept;  // null
 // Both work for some milliseconds a call. Status::more: call again, evaluation_add with the same rows.
 Status evaluation_add(Evaluation* evaluation, const Rows& rows, Error* error) noexcept;
 Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept;
-Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;  // valid until evaluation_free
+Episodes evaluation_episodes(const Evaluation* evaluation) noexcept;             // valid until evaluation_free
 EpisodeCounts evaluation_episode_counts(const Evaluation* evaluation) noexcept;  // valid until evaluation_free
 HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept;
 CellCounts evaluation_cell_counts(const Evaluation* evaluation) noexcept;  // valid until evaluation_free

@@ -62,7 +62,7 @@ ALTER TABLE raxx_detect.deliveries
     ADD COLUMN announced_by bigint,
     ADD COLUMN silence_id bigint,
     ADD CONSTRAINT leased_while_sending CHECK ((state = 'sending') = (lease IS NOT NULL)),
-    ADD CONSTRAINT silenced_by_a_silence CHECK ((state = 'silenced') = (silence_id IS NOT NULL));
+    ADD CONSTRAINT silenced_by_a_silence CHECK (state <> 'silenced' OR silence_id IS NOT NULL);
 
 -- What people do about findings (sql/76_triage.sql, sql/76_exceptions.sql).
 ALTER TABLE raxx_detect.detection_findings

@@ -113,7 +113,8 @@ void EpisodeCounter::end_instant() {
         if (!watched_.empty() && state.level != state.before) {
             const Bytes key = keys_.key(id);
             if (!state.known) {
-                state.watched = watched_.contains(std::string_view(reinterpret_cast<const char*>(key.data), key.size));
+                state.watched =
+                    watched_.contains(std::string_view(reinterpret_cast<const char*>(key.data), key.size));
                 state.known = true;
             }
             if (state.watched) log_.append(now_, now_, state.level, state.rows, key);

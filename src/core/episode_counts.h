@@ -1,8 +1,8 @@
 // How many episodes every threshold would have, in one pass.
 //
-// An instant that lifts a key's level from a to b begins one episode of each threshold above a and up to b, and of no
-// other. So it is enough to note that from a + 1 on there is one more, and from b + 1 on one fewer. Rows of one instant
-// count together, as episodes do. Of a few keys that are watched each change of the level is kept.
+// An instant that lifts a key's level from a to b begins one episode of each threshold above a and up to b, and of
+// no other. So it is enough to note that from a + 1 on there is one more, and from b + 1 on one fewer. Rows of one
+// instant count together, as episodes do. Of a few keys that are watched each change of the level is kept.
 #pragma once
 
 #include <set>

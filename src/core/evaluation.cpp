@@ -111,7 +111,9 @@ Status evaluation_finish(Evaluation* evaluation, Error* error) noexcept {
 
 Episodes evaluation_episodes(const Evaluation* evaluation) noexcept { return evaluation->episodes(); }
 
-EpisodeCounts evaluation_episode_counts(const Evaluation* evaluation) noexcept { return evaluation->episode_counts(); }
+EpisodeCounts evaluation_episode_counts(const Evaluation* evaluation) noexcept {
+    return evaluation->episode_counts();
+}
 
 HourlyGaps evaluation_hourly_gaps(const Evaluation* evaluation) noexcept { return evaluation->hourly_gaps(); }
 

@@ -23,8 +23,8 @@ double negative_binomial_tail(int64_t k, double mean, double variance);
 // 2^53.
 int64_t count_at_tail(double mean, double variance, double tail);
 
-// Of the mean of a Poisson number of which k were seen: the exact interval of F. Garwood (Biometrika 28, 1936). Ends are
-// as exact as the tails.
+// Of the mean of a Poisson number of which k were seen: the exact interval of F. Garwood (Biometrika 28, 1936).
+// Ends are as exact as the tails.
 struct Interval {
     double low, high;
 };

@@ -147,18 +147,16 @@ RAXX_FUNCTION(raxx_replay_progress) {
         if (local == nullptr) continue;
         const PgBackendStatus& status = local->backendStatus;
         const int64* params = status.st_progress_param;
-        if (status.st_progress_command != kCommand || status.st_databaseid != MyDatabaseId || params[kReplay] != 1) {
+        if (status.st_progress_command != kCommand || status.st_databaseid != MyDatabaseId ||
+            params[kReplay] != 1) {
             continue;
         }
-        Datum values[] = {Int32GetDatum(status.st_procpid),
-                          ObjectIdGetDatum(status.st_progress_command_target),
-                          TimestampTzGetDatum(params[kFrom]),
-                          TimestampTzGetDatum(params[kTo]),
-                          TimestampTzGetDatum(params[kJudgedTo]),
-                          Int64GetDatum(params[kRows]),
-                          Int64GetDatum(params[kSlices]),
-                          Int64GetDatum(params[kFindings]),
-                          TimestampTzGetDatum(params[kStarted])};
+        Datum values[] = {
+            Int32GetDatum(status.st_procpid),       ObjectIdGetDatum(status.st_progress_command_target),
+            TimestampTzGetDatum(params[kFrom]),     TimestampTzGetDatum(params[kTo]),
+            TimestampTzGetDatum(params[kJudgedTo]), Int64GetDatum(params[kRows]),
+            Int64GetDatum(params[kSlices]),         Int64GetDatum(params[kFindings]),
+            TimestampTzGetDatum(params[kStarted])};
         bool nulls[lengthof(values)] = {};
         nulls[4] = params[kJudgedTo] == kMinusInfinity;
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

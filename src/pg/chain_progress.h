@@ -1,5 +1,5 @@
-// How far a verification, or a backtest, is, for other sessions to see: through the server's own progress counters, which need no
-// preloaded module and end with the command, whatever happens.
+// How far a verification, or a backtest, is, for other sessions to see: through the server's own progress counters,
+// which need no preloaded module and end with the command, whatever happens.
 #pragma once
 
 #include "pg/pg.h"

@@ -126,7 +126,8 @@ void return_curve(FunctionCallInfo fcinfo, const Evaluation* evaluation, Column*
     for (size_t i = 0; i < levels.count; ++i) {
         CHECK_FOR_INTERRUPTS();
         const Episode& change = levels.items[i];
-        Datum values[] = {text_of(*key, change.key), TimestampTzGetDatum(change.start), Int64GetDatum(change.peak), 0};
+        Datum values[] = {text_of(*key, change.key), TimestampTzGetDatum(change.start), Int64GetDatum(change.peak),
+                          0};
         bool nulls[] = {false, false, false, true};
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
         MemoryContextReset(row_memory);
@@ -209,8 +210,9 @@ RAXX_FUNCTION(raxx_threshold_curve) {
     require_argument(fcinfo, 1, "relation");
     const Method method = method_argument(fcinfo, 0);
     if (method == Method::email_pattern) {
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("patterns have no curve"),
-                        errdetail("The method is email_pattern."), errhint("The methods are velocity and distinct.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("patterns have no curve"),
+                 errdetail("The method is email_pattern."), errhint("The methods are velocity and distinct.")));
     }
     Spec spec = {};
     spec.method = method == Method::distinct ? Method::distinct_counts : Method::velocity_counts;
@@ -220,9 +222,9 @@ RAXX_FUNCTION(raxx_threshold_curve) {
     if (range.from != kMinusInfinity && pg_sub_s64_overflow(range.from, spec.window, &range.from)) {
         range.from = kMinusInfinity;
     }
-    SourceColumns columns =
-        find_source_columns(PG_GETARG_OID(1), name_argument(fcinfo, 2, "event_time"), name_argument(fcinfo, 3, "entity"),
-                            method == Method::distinct ? name_argument(fcinfo, 4, "value") : nullptr, nullptr);
+    SourceColumns columns = find_source_columns(
+        PG_GETARG_OID(1), name_argument(fcinfo, 2, "event_time"), name_argument(fcinfo, 3, "entity"),
+        method == Method::distinct ? name_argument(fcinfo, 4, "value") : nullptr, nullptr);
     network_argument(fcinfo, 5, &columns.key);
     const Elements watched = elements_argument(fcinfo, 7, "watched", TEXTOID);
     auto* keys = static_cast<Bytes*>(palloc(static_cast<Size>(Max(watched.count, 1)) * sizeof(Bytes)));

@@ -1,6 +1,6 @@
 -- explain: every method's findings are explained with their numbers, and the margins are those that a naive computation has.
 BEGIN;
-SELECT plan(67);
+SELECT plan(74);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_min_messages = warning;
 
@@ -151,6 +151,22 @@ SELECT ok(pg_temp.page('now') LIKE '%People: nobody has looked at it yet.%', 'ne
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'true_positive' WHERE entity = 'now';
 SELECT ok(pg_temp.page('now') LIKE '%People: closed as true_positive.%', 'closed');
 
+-- ---- exceptions, silences, downgrades, history ------------------------------------------------------------------------------
+INSERT INTO raxx_detect.downgrades (rule_id, severity_from, severity_to, firings, reason, until) VALUES ('auth_rbac_denied_burst', 'high', 'medium', 6, 'fired 6 times, nobody acted', now() + interval '14 days');
+SELECT ok(pg_temp.page('now') ~ 'Exceptions and silences: .*its rule is told one severity lower, as MEDIUM, from .* UTC to .* UTC \(downgrade [0-9]+: fired 6 times, nobody acted\)\.', 'a downgrade');
+DELETE FROM raxx_detect.downgrades;
+SELECT raxx_detect.add_exception('signup_waitlist_velocity_per_origin', 'https://load.example', 'our own load test', now() + interval '1 day');
+SELECT raxx_detect.silence('signup_waitlist_velocity_per_origin', 'https://party.example', now() + interval '1 hour', 'launch party');
+INSERT INTO signups (event_time, email, origin) SELECT now() - interval '1 minute' + n * interval '1 second', n || '@x.example', o FROM generate_series(1, 25) n CROSS JOIN unnest('{https://load.example,https://party.example,https://usual.example}'::text[]) o;
+SELECT raxx_detect.run('signup_waitlist_velocity_per_origin');
+SELECT ok(pg_temp.page('https://load.example') ~ 'Exceptions and silences: exception [0-9]+ \(our own load test; by .* UTC\) holds for this finding: it is on record, and not told\. Who was told: nobody\. An exception holds for it\.', 'an exception');
+SELECT ok(pg_temp.page('https://party.example') ~ 'Exceptions and silences: silence [0-9]+ \(launch party; by .* UTC\) holds messages about it back\. Who was told: .*: held back by silence [0-9]+\.', 'a silence');
+SELECT ok(pg_temp.page('https://usual.example') LIKE '%exceptions and silences were consulted, and none is about it.%', 'neither');
+SELECT ok(pg_temp.flat(raxx_detect.why_not('signup_waitlist_velocity_per_origin', 'https://load.example', now())) ~ 'There is one: finding .*Who was told: nobody\. An exception holds for it\..*Exception [0-9]+ holds then \(our own load test', 'why_not: an exception');
+SELECT ok(pg_temp.flat(raxx_detect.why_not('signup_waitlist_velocity_per_origin', 'https://party.example', now())) ~ 'There is one: .*Silence [0-9]+ holds then \(launch party', 'why_not: a silence');
+SELECT raxx_detect.acknowledge(finding_id, 'looking'), raxx_detect.triage(finding_id, 'benign', E'known \x1b guests') FROM raxx_detect.detection_findings WHERE entity = 'https://usual.example';
+SELECT ok(pg_temp.page('https://usual.example') ~ 'People: closed as benign\. acknowledged at .* UTC by .* \(looking\); closed at .* UTC by .* as benign \(known guests\)\.', 'the history of triage');
+
 -- ---- hostile texts --------------------------------------------------------------------------------------------------------
 CREATE TEMP TABLE hostile (n int, operator text);
 INSERT INTO hostile VALUES (1, E'\x1b]0;owned\x07\nFinding 1: LOW'), (2, ''), (3, '%s %n %1$s'), (4, $q$'; DROP TABLE denials; --$q$), (5, repeat('x', 5000)), (6, E'\u202Edrowssap\u200B'), (7, 'a(' || repeat('(a+)+', 30) || '\'), (8, '\1\2 $1 $3');
@@ -178,12 +194,13 @@ UPDATE raxx_detect.detection_findings SET episode = '(,)', entity = 'forever' WH
 SELECT ok(pg_temp.page('forever') LIKE 'Finding %', 'an episode without bounds');
 
 -- ---- rights and errors -------------------------------------------------------------------------------------------------------
+UPDATE raxx_detect.detection_findings SET evidence_changed_at = now(), evidence_note = 'Of the 20 rows, 1 has changed.' WHERE entity = 'https://7.example';
 CREATE ROLE explain_reader;
 GRANT USAGE ON SCHEMA raxx_detect TO explain_reader;
 GRANT SELECT ON raxx_detect.detection_findings, raxx_detect.rules, raxx_detect.source_bindings, raxx_detect.source_kinds, raxx_detect.source_roles, raxx_detect.coverage TO explain_reader;
 SET LOCAL ROLE explain_reader;
 SELECT ok(pg_temp.page('https://7.example') LIKE '%How close it was: it would not have fired at a threshold of % The rows cannot be asked: role "explain_reader" may not read them.%', 'who may not read the rows is told so');
-SELECT ok(pg_temp.page('https://7.example') LIKE '%role "explain_reader" may not look whether its rows are as they were.%' AND pg_temp.page('https://7.example') NOT LIKE '%Who was told%', 'nor the messages');
+SELECT ok(pg_temp.page('https://7.example') LIKE '%role "explain_reader" may not look whether its rows are as they were. The daily look said: Of the 20 rows, 1 has changed.%' AND pg_temp.page('https://7.example') NOT LIKE '%Who was told%', 'nor the messages');
 RESET ROLE;
 SELECT throws_ok('SELECT raxx_detect.explain(-5)', '42704', 'there is no finding -5', 'no such finding');
 SELECT throws_ok('SELECT raxx_detect.explain(NULL)', '42704', 'there is no finding NULL', 'NULL');

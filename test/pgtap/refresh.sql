@@ -1,6 +1,6 @@
 -- The refresh: a dry run changes nothing and lists what the real one does; what is activated, read anew, tightened and told lower, and what people are asked.
 BEGIN;
-SELECT plan(55);
+SELECT plan(59);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 -- What people did, for a test of this part alone.
@@ -82,11 +82,19 @@ SELECT alike(detail, 'threshold 20 to 15: % and no window can have held 15', 'se
 SELECT is(pg_temp.threshold(), '20', 'not done yet');
 SELECT pg_temp.lines(true);
 SELECT is(pg_temp.threshold(), '15', 'done');
-SELECT is(pg_temp.lines(true, 'tighten'), NULL, 'and there is no less');
+SELECT results_eq('SELECT rule_id, threshold_from, threshold_to, tightened_at FROM raxx_detect.tightenings', $$VALUES ('signup_waitlist_velocity_per_origin', 20::bigint, 15::bigint, now())$$, 'and on record');
+UPDATE raxx_detect.tuning_settings SET tighten_every = '0';
+SELECT is(pg_temp.lines(true, 'tighten'), NULL, 'there is no less');
 SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '{"threshold": 4}');
 SELECT is(pg_temp.lines(true, 'tighten'), NULL, 'a lower one is never raised');
 SELECT is(pg_temp.threshold(), '4', 'but left as it is');
 SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '{"threshold": 20}');
+SELECT is(pg_temp.lines(action => 'tighten'), NULL, 'what somebody has raised again is left as it is');
+UPDATE raxx_detect.tightenings SET threshold_to = 20, threshold_from = 30, tightened_at = now() - interval '7 days';
+UPDATE raxx_detect.tuning_settings SET tighten_every = '7 days 1 second';
+SELECT is(pg_temp.lines(action => 'tighten'), NULL, 'and what was lowered stays for a week');
+UPDATE raxx_detect.tuning_settings SET tighten_every = DEFAULT;
+SELECT is(pg_temp.lines(action => 'tighten'), '{tighten signup_waitlist_velocity_per_origin}', 'no longer');
 UPDATE raxx_detect.methods SET integrity = true WHERE method = 'velocity';
 SELECT is(pg_temp.lines(action => 'tighten'), NULL, 'and a rule of integrity is not touched');
 UPDATE raxx_detect.methods SET integrity = false WHERE method = 'velocity';

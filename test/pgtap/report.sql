@@ -1,7 +1,7 @@
 -- The page of report_html: that it is well formed whatever anybody has written, holds no script and asks for nothing, is the same in
 -- any session, and stays small.
 BEGIN;
-SELECT plan(49);
+SELECT plan(50);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_encoding = 'UTF8';
 
@@ -15,6 +15,10 @@ SELECT is(raxx_detect.html(repeat('<', 1000), 10), repeat('&lt;', 7) || '...', '
 SELECT is(raxx_detect.html(NULL), NULL, 'NULL for NULL');
 SELECT is(raxx_detect.html_time('2026-11-30 13:15:59+00'), '<time datetime="2026-11-30T13:15:59Z">Mon 30 Nov 2026, 13:15 UTC</time>', 'a time');
 SELECT is(raxx_detect.html_time(t), '&ndash;', 'none of ' || coalesce(t::text, 'NULL')) FROM unnest('{infinity,-infinity,294276-01-01,0044-03-15 BC,NULL}'::timestamptz[]) t;
+
+SELECT is(raxx_detect.html_table('{a<b}', '[["time"], ["bad"], [null], ["<i>"], [{"bad": "<NO>"}], [{"time": null}], ["a_b"]]'), '<table><thead><tr><th scope="col">a&lt;b</th></tr></thead><tbody>'
+    || (SELECT string_agg(format('<tr><td data-label="a&lt;b"%s</td></tr>', c), '' ORDER BY n) FROM unnest(ARRAY['>time', '>bad', '>&ndash;', '>&lt;i&gt;', ' class="is-bad">&lt;NO&gt;', '>&ndash;', '>a_<wbr>b']) WITH ORDINALITY u(c, n))
+    || '</tbody></table>', 'a table says what is in it, whatever the words');
 
 -- ---- charts -----------------------------------------------------------------------------------------------------------------
 -- As a document of XML, which is stricter than a browser.
@@ -82,8 +86,6 @@ SELECT throws_ok(format('SELECT raxx_detect.report_html(%L)', t), '22023', 'as_o
 SELECT alike(raxx_detect.report_html(now() - interval '1 day'), '%Nothing is open.%', 'as of the day before nothing had been found');
 
 -- ---- what is not told -------------------------------------------------------------------------------------------------------
-CREATE TABLE IF NOT EXISTS raxx_detect.silences (silence_id bigint GENERATED ALWAYS AS IDENTITY, rule_id text, entity text, starts_at timestamptz DEFAULT now(), until timestamptz, reason text,
-    created_by name DEFAULT session_user, created_at timestamptz DEFAULT now(), ended_at timestamptz, ended_by name);
 INSERT INTO raxx_detect.silences (rule_id, entity, until, reason) VALUES (NULL, '<i>', now() + interval '1 hour', 'a <b>load</b> test');
 SELECT is((pg_temp.find(raxx_detect.report_html(), '//*[@id="hushed"]//td/text()'))[1:4], ARRAY['silence', 'any rule', '&lt;i&gt;', 'a &lt;b&gt;load&lt;/b&gt; test'], 'silences in force are on it');
 SELECT is((pg_temp.find(raxx_detect.report_html(now() + interval '2 hours'), '//*[@id="hushed"]/p/text()'))[1], 'Nothing is silenced, excepted or downgraded.', 'and no others');

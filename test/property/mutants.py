@@ -18,7 +18,8 @@ import psycopg2
 GROUPS = {'how bad a gap looked stays': 'audit,audit with a cadence',
           'evaluate_unmatched': 'changes', 'unexplained_restart': 'restarts', 'surprising_shape': 'signups', 'judge_failures': 'webhooks',
           'gap_candidate': 'audit', 'judged_from': 'audit', 'quiet_stretch': 'audit', 'join_verdicts': 'returns',
-          'takes_over': 'sessions with a baseline,errors with a baseline,passkeys with a baseline,sign-ups with a baseline', 'judging_day': 'sessions with a baseline', 'burst_candidates': 'logins'}
+          'takes_over': 'sessions with a baseline,errors with a baseline,passkeys with a baseline,sign-ups with a baseline', 'judging_day': 'sessions with a baseline', 'burst_candidates': 'logins',
+          'replay_at_once': 'logins', 'replay': 'audit with a cadence,sessions with a baseline,errors with a baseline,passkeys with a baseline,sign-ups with a baseline', 'replay_source': 'sessions with a baseline,errors with a baseline,passkeys with a baseline,sign-ups with a baseline'}
 MUTANTS = [
     ('bursts: the window is a microsecond longer', 'burst_candidates', 'network_prefixes(rule), window_length,',
      "network_prefixes(rule), window_length + interval '1 microsecond',"),
@@ -53,6 +54,9 @@ MUTANTS = [
     ('a silence is quiet', 'quiet_stretch', 'until := least(until, raxx_detect.silence_allowed_until(rule, binding, as_of));', ''),
     ('what fires is quiet', 'quiet_stretch', "f.condition <> 'cleared'", 'false'),
     ('rows that are not settled are quiet', 'quiet_rules', 'AS event_time, c.settled,', 'AS event_time, c.looked_to AS settled,'),
+    ('a backtest does not look for what began before its stretch', 'replay_at_once', 'WHILE cut_off LOOP', 'WHILE cut_off AND candidates IS NULL LOOP'),
+    ('a backtest has no history', 'replay', "coalesce(raxx_detect.before(from_time, lead_in), '-infinity')", 'from_time'),
+    ('a backtest is judged in one slice', 'replay_source', 'raxx_detect.slice_end(rule, binding, upto, to_time)', 'to_time'),
     ('verdicts of successive hours are not joined', 'join_verdicts', 'f.episode @> exact_from', 'false'),
 ]
 

@@ -167,7 +167,10 @@ def play(db, seed, options):
         about += f', {schedule.name} ({len(schedule.steps)})'
     rng = random.Random(f'backtests of {seed}')
     times = [row.time for row in stream.rows if isinstance(row.time, int) and stream.begin <= row.time < stream.end] or [stream.begin]
-    for begin, end in [(None, stream.end), sorted([rng.choice(times), rng.choice([stream.end, rng.choice(times) + 1])])]:
+    stretches = [(None, stream.end), sorted([rng.choice(times), rng.choice([stream.end, rng.choice(times) + 1])])]
+    # One that begins at the end of a finding, which has to be there whole.
+    stretches += [(rng.choice(ends) - 1, stream.end) for ends in [[f['end'] for f in once if f['end'] and f['end'] <= stream.end]] if ends]
+    for begin, end in stretches:
         if begin == end:
             continue
         counted = [0]

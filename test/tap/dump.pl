@@ -101,7 +101,7 @@ $original =~ s/^(raxx_detect\.deliveries\|.*"state": "pending".*"possible_repeat
 my %rows;
 $rows{ (split /\|/, $_)[0] }++ foreach split /\n/, $original;
 cmp_ok($rows{"raxx_detect.$_"} // 0, '>', 0, "there is something in $_") foreach qw(baseline_days baseline_starts baselines coverage
-  deliveries detection_findings rule_runs rule_state_changes rules source_bindings statement_histograms statement_resets statement_samples);
+  deliveries detection_findings finding_rows rule_runs rule_state_changes rules source_bindings statement_histograms statement_resets statement_samples);
 like($original, qr/^raxx_detect\.heartbeat\|.*"runs": 2/m, 'the heartbeat has counted');
 my $finding_ids = $node->safe_psql('original', 'SELECT last_value FROM raxx_detect.detection_findings_finding_id_seq');
 cmp_ok($finding_ids, '>', $node->safe_psql('original', 'SELECT max(finding_id) FROM raxx_detect.detection_findings'),
@@ -110,6 +110,9 @@ my $granted = q{SELECT c.relname, c.relacl, a.attacl FROM pg_class c LEFT JOIN p
 	WHERE c.relnamespace = 'raxx_detect'::regnamespace AND c.relkind <> 'i' AND c.relkind <> 'c' ORDER BY 1;
 	SELECT proacl FROM pg_proc WHERE oid = 'raxx_detect.disable(text, text)'::regprocedure};
 my $grants = $node->safe_psql('original', $granted);
+my $evidence = q{SELECT f.finding_id, e.state, count(*) FROM raxx_detect.detection_findings f CROSS JOIN LATERAL raxx_detect.evidence_now(f.finding_id) e GROUP BY 1, 2 ORDER BY 1, 2};
+my $evidence_of_original = $node->safe_psql('original', $evidence);
+like($evidence_of_original, qr/^\d+\|as it was\|/m, 'rows that are evidence are as they were');
 
 # ---- every form ---------------------------------------------------------------------------------------------------
 
@@ -120,6 +123,7 @@ sub is_whole
 	my ($db, $what) = @_;
 	same_lines(image($db), $original, "$what: all rows and sequences are as they were");
 	is($node->safe_psql($db, $granted), $grants, "$what: so are the grants");
+	is($node->safe_psql($db, $evidence), $evidence_of_original, "$what: and the rows that are evidence");
 	$restored{$what} = $db;
 	return;
 }

@@ -43,9 +43,8 @@ BEGIN
     INSERT INTO app.console_audit_events SELECT m.at, 'operator ' || m.n % 4, 'deploy' FROM app.moments(from_time, to_time, '120 seconds', 2) m;
     INSERT INTO app.rbac_denials SELECT m.at, 'operator ' || m.n % 9, 'reports:read' FROM app.moments(from_time, to_time, '40 minutes', 3) m
     UNION ALL SELECT i.at, i.who, format('permission %s:admin', i.n) FROM app.incident_rows('probing', from_time, to_time) i;
-    EXECUTE format('INSERT INTO app.waitlist_signups (event_time, %I, origin) SELECT m.at, format(''user%%s@company%%s.example'', m.n, m.n), ''https://site'' || m.n %% 5 || ''.example'' FROM app.moments($1, $2, ''5 minutes'', 4) m
-        UNION ALL SELECT i.at, format(''guest%%s@crowd%%s.example'', i.n, (i.n + extract(epoch FROM i.at)::bigint) %% 89), i.who FROM app.incident_rows(''pumping'', $1, $2) i',
-        (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = 'app.waitlist_signups'::regclass AND a.attnum = 2)) USING from_time, to_time;
+    INSERT INTO app.waitlist_signups SELECT m.at, format('user%s@company%s.example', m.n, m.n), 'https://site' || m.n % 5 || '.example' FROM app.moments(from_time, to_time, '5 minutes', 4) m
+    UNION ALL SELECT i.at, format('guest%s@crowd%s.example', i.n, (i.n + extract(epoch FROM i.at)::bigint) % 89), i.who FROM app.incident_rows('pumping', from_time, to_time) i;
     INSERT INTO app.session_events SELECT m.at, '203.0.113.0'::inet + m.n % 7, 'account ' || m.n % 40 FROM app.moments(from_time, to_time, '2 minutes', 5) m
     UNION ALL SELECT i.at, i.who::inet, 'account ' || i.n FROM app.incident_rows('sessions', from_time, to_time) i;
     INSERT INTO app.error_events SELECT m.at, '/r' || m.n % 4 FROM app.moments(from_time, to_time, '10 minutes', 6) m

@@ -75,6 +75,24 @@ $_->send('SELECT count(*) FROM raxx_detect.run_all()') foreach @sessions[0 .. 3]
 is(join('', map { ($_->receive)[2] } @sessions[0 .. 3]), '', 'four runs at once');
 like(told(), qr/\bknown fired 1\b/, 'tell it once when it has ended');
 
+# ---- what cannot be told ----------------------------------------------------------------------------------------------------------
+$node->safe_psql($db, q{SELECT raxx_detect.silence(NULL, 'poison', now() + interval '1 hour', 'moving');
+	CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$});
+$node->safe_psql($db, sprintf($find, 'poison'));
+end_silences();
+$node->safe_psql($db, q{CREATE TRIGGER poison BEFORE INSERT ON raxx_detect.deliveries FOR EACH ROW WHEN (NEW.payload ->> 'entity' = 'poison') EXECUTE FUNCTION poison();
+	UPDATE raxx_detect.deliveries SET state = 'cancelled' WHERE state IN ('pending', 'held')});
+$node->safe_psql($db, sprintf($find, 'other'));
+my (undef, $claimed, $warning) = $node->psql($db, $claim);
+is($claimed, 1, 'does not keep other messages from being sent');
+like($warning, qr/WARNING:  what silences and exceptions kept from being told could not be told: not now/, 'and is a warning');
+(undef, my $outcomes, $warning) = $node->psql($db, q{SELECT count(*) FROM raxx_detect.run_all() WHERE outcome = 'error'});
+is($outcomes, 0, 'nor does it undo a run');
+like($warning, qr/could not be told/, 'which warns, too');
+unlike(told(), qr/poison fired/, 'it is not told');
+$node->safe_psql($db, 'DROP TRIGGER poison ON raxx_detect.deliveries; SELECT count(*) FROM raxx_detect.run_all()');
+like(told(), qr/poison fired 1/, 'until it can be, once');
+
 # ---- a dump ----------------------------------------------------------------------------------------------------------------------------
 $node->safe_psql($db, q{CREATE ROLE nadia SUPERUSER LOGIN});
 my $nadia = new_session($node, $db, 'nadia');

@@ -71,6 +71,24 @@ TEST_F(TailsAgainstBoost, NegativeBinomial) {
     }
 }
 
+TEST_F(TailsAgainstBoost, PoissonInterval) {
+    for (int i = 0; i < kRounds; ++i) {
+        const int64_t k = i < 100 ? i : std::llround(magnitude(1, 1e6));
+        const double confidence = uniform(0.5, 0.9999);
+        const auto tail = static_cast<long double>((1 - confidence) / 2);
+        const Interval interval = poisson_mean_interval(k, confidence);
+        const auto count = static_cast<double>(k);
+        if (k == 0) {
+            EXPECT_EQ(interval.low, 0);
+        } else {
+            expect_close(interval.low, boost::math::gamma_p_inv(static_cast<long double>(k), tail), "low end",
+                         count, confidence);
+        }
+        expect_close(interval.high, boost::math::gamma_q_inv(static_cast<long double>(k + 1), tail), "high end",
+                     count, confidence);
+    }
+}
+
 TEST_F(TailsAgainstBoost, NormalAndChiSquared) {
     for (int i = 0; i < kRounds; ++i) {
         const double z = uniform(-8, 36);

@@ -194,16 +194,16 @@ void add_set_aside(Document* document, const Fields& f) {
               [](const Fields& row) {
                   const std::optional<Instant> until = row.time("until");
                   const double critical = row.count("critical");
-                  return std::vector{
-                      number_text(row.count("findings")) +
-                          (critical > 0 ? fmt::format(", {} CRITICAL", number_text(critical)) : ""),
-                      fmt::format("{} {}: {}, {}", row.text("kind"), row.text("id"),
-                                  row.has("rule_id") ? row.text("rule_id") : "any rule",
-                                  row.has("entity") ? row.text("entity", 60) : "whomever"),
-                      (until ? short_time_text(*until) + " UTC" : row.text("until")) +
-                          (row.text("ended") == "true" ? " (ended)" : ""),
-                      row.has("reason") ? fmt::format("{} ({})", row.text("reason", 160), row.text("by", 64))
-                                        : row.text("by", 64)};
+                  return std::vector{number_text(row.count("findings")) +
+                                         (critical > 0 ? fmt::format(", {} CRITICAL", number_text(critical)) : ""),
+                                     fmt::format("{} {}: {}, {}", row.text("kind"), row.text("id"),
+                                                 row.has("rule_id") ? row.text("rule_id") : "any rule",
+                                                 row.has("entity") ? row.text("entity", 60) : "whomever"),
+                                     (until ? short_time_text(*until) + " UTC" : row.text("until")) +
+                                         (row.text("ended") == "true" ? " (ended)" : ""),
+                                     row.has("reason")
+                                         ? fmt::format("{} ({})", row.text("reason", 160), row.text("by", 64))
+                                         : row.text("by", 64)};
               });
 }
 
@@ -361,7 +361,7 @@ Document digest_document(const json& payload) {
     add_paragraph(&result, tasks.empty() ? quiet_sentence(f) : task_sentence(tasks), Weight::lead);
     add_paragraph(&result, period_text(f), Weight::quiet);
     add_sentences(&result, "First of all", f.list("attention"));
-    // First of all: what has been made quieter must not be found last.
+    // What has been made quieter must not be found last.
     if (!f.list("proposals").empty()) {
         add(&result, Heading{"Told differently, and to decide"});
         add_sentences(&result, "", f.list("proposals"));
