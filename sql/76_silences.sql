@@ -128,7 +128,8 @@ DECLARE
 BEGIN
     FOR over IN SELECT d.finding_id, min(d.delivery_id) AS first, max(d.silence_id) AS silence_id FROM raxx_detect.deliveries d
                 LEFT JOIN raxx_detect.silences s ON s.silence_id = d.silence_id AND s.until > now() AND s.ended_at IS NULL
-                WHERE d.state = 'silenced' AND d.ended_at IS NULL GROUP BY d.finding_id HAVING count(s.silence_id) < count(*) ORDER BY 1 LOOP
+                WHERE d.state = 'silenced' AND d.ended_at IS NULL GROUP BY d.finding_id HAVING count(s.silence_id) < count(*) ORDER BY max(d.severity) DESC, 1 LOOP
+        EXIT WHEN told >= 1000;  -- the rest is left to whoever looks next, so that nobody waits for long
         -- Who has the first of a finding's messages tells of it; whoever comes second finds that it is done.
         PERFORM FROM raxx_detect.deliveries d WHERE d.delivery_id = over.first AND d.state = 'silenced' AND d.ended_at IS NULL FOR UPDATE SKIP LOCKED;
         CONTINUE WHEN NOT FOUND;
@@ -144,7 +145,7 @@ BEGIN
     RETURN told;
 END $$;
 COMMENT ON FUNCTION raxx_detect.tell_after_silences() IS
-'Tells what silences that are over have held back, as far as it still fires and is open, each finding once, as it is now and to whom the routes lead now; and that it is over to those who had been told of it before the silence. Returns how many findings still fire. Called by raxx_detect.tell_what_lasts.';
+'Tells what silences that are over have held back, as far as it still fires and is open, each finding once, as it is now and to whom the routes lead now; and that it is over to those who had been told of it before the silence. At most 1000 findings at once, the most severe first. Returns how many findings still fire. Called by raxx_detect.tell_what_lasts.';
 
 CREATE VIEW raxx_detect.silence_log AS
 SELECT s.silence_id, s.rule_id, s.entity, s.starts_at <= now() AND s.until > now() AND s.ended_at IS NULL AS holds, s.starts_at, s.until, s.reason, s.created_by,

@@ -49,7 +49,7 @@ $one->query('COMMIT');
 is($two->query('SELECT raxx_detect.tell_after_silences()'), 1, 'but when it is');
 like(told(), qr/late fired 1$/, 'once');
 
-# ---- sixteen at once -----------------------------------------------------------------------------------------------------------
+# ---- eight at once -------------------------------------------------------------------------------------------------------------
 $node->safe_psql($db, q{SELECT raxx_detect.silence(NULL, NULL, now() + interval '1 hour', 'moving')});
 $node->safe_psql($db, sprintf($find, join ',', map { "m$_" } 1 .. 200));
 end_silences();
@@ -65,6 +65,13 @@ foreach (@sessions)
 is($errors, '', 'eight at once do not get in each other\'s way');
 is($node->safe_psql($db, q{SELECT count(DISTINCT finding_id) || ' ' || count(*) FROM raxx_detect.deliveries d JOIN raxx_detect.detection_findings f USING (finding_id)
 	WHERE f.entity LIKE 'm%' AND d.state <> 'silenced' AND d.channel = 'raxx-ops-alert-sev1'}), '200 200', 'two hundred findings are told once each');
+
+# ---- very many -----------------------------------------------------------------------------------------------------------------------
+$node->safe_psql($db, q{SELECT raxx_detect.silence(NULL, NULL, now() + interval '1 hour', 'moving')});
+$node->safe_psql($db, sprintf($find, join ',', map { "v$_" } 1 .. 1200));
+end_silences();
+is(join(' ', map { $one->query('SELECT raxx_detect.tell_after_silences()') } 1 .. 3), '1000 200 0', 'very many are told in parts');
+$node->safe_psql($db, q{DELETE FROM raxx_detect.detection_findings WHERE entity LIKE 'v%'});
 
 # ---- an exception that ends ------------------------------------------------------------------------------------------------------
 $node->safe_psql($db, q{SELECT raxx_detect.add_exception('signup_waitlist_velocity_per_origin', 'known', 'ours', now() + interval '1 hour')});
