@@ -33,19 +33,27 @@ FROM raxx_reader, raxx_operator, raxx_admin, raxx_runner, raxx_notifier;
 -- Readers.
 GRANT USAGE ON SCHEMA raxx_detect TO raxx_reader, raxx_runner, raxx_notifier;
 GRANT SELECT ON ALL TABLES IN SCHEMA raxx_detect TO raxx_reader, raxx_runner, raxx_notifier;
+REVOKE SELECT ON raxx_detect.finding_rows FROM raxx_reader, raxx_notifier;  -- hashes of rows: who may read rows may be granted it
 
 -- Operators. Who acted, and when, is not theirs to say.
 GRANT UPDATE (triage, disposition, note) ON raxx_detect.detection_findings TO raxx_operator;
 GRANT INSERT (finding_id, action, disposition, note) ON raxx_detect.finding_actions TO raxx_operator;
 GRANT INSERT (rule_id, entity, until, reason), UPDATE (ended_because) ON raxx_detect.silences TO raxx_operator;
 GRANT INSERT (rule_id, entity, expires_at, reason), UPDATE (ended_because) ON raxx_detect.exceptions TO raxx_operator;
+GRANT INSERT (rule_id, reason, until) ON raxx_detect.approvals TO raxx_operator;
+GRANT UPDATE (ended_at, ended_by, end_reason) ON raxx_detect.downgrades TO raxx_operator;
 
 -- Admins. What a change of a rule or a source makes void, such as a baseline, goes with it.
 GRANT INSERT, UPDATE, DELETE ON raxx_detect.rules, raxx_detect.source_kinds, raxx_detect.source_roles, raxx_detect.source_bindings, raxx_detect.free_mail_domains,
     raxx_detect.fixtures, raxx_detect.channels, raxx_detect.routes TO raxx_admin;
-GRANT UPDATE ON raxx_detect.notification_settings TO raxx_admin;
-GRANT INSERT ON raxx_detect.rule_state_changes TO raxx_admin;
+GRANT UPDATE ON raxx_detect.notification_settings, raxx_detect.tuning_settings TO raxx_admin;
+GRANT INSERT ON raxx_detect.rule_state_changes, raxx_detect.downgrades TO raxx_admin;
+GRANT INSERT (rule_id, version, definition, reason), UPDATE (definition, reason) ON raxx_detect.rule_versions TO raxx_admin;
+GRANT INSERT, DELETE ON raxx_detect.sweeps TO raxx_admin;  -- of sources of one's own
 GRANT DELETE ON raxx_detect.coverage, raxx_detect.baseline_days, raxx_detect.baseline_starts, raxx_detect.hourly_counts TO raxx_admin;
+GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines TO raxx_admin;  -- what raxx_detect.refresh(true) reads anew,
+GRANT INSERT ON raxx_detect.tightenings TO raxx_admin;                                           -- what it tightens,
+GRANT UPDATE ON raxx_detect.heartbeat TO raxx_admin;                                             -- and how it keeps two from taking one place
 GRANT UPDATE ON raxx_detect.sweeps TO raxx_admin;
 GRANT UPDATE (channel, state, deadline, last_error) ON raxx_detect.deliveries TO raxx_admin;  -- what waits follows its channel
 
@@ -59,33 +67,11 @@ BEGIN
     EXECUTE format('GRANT INSERT (%1$s), UPDATE (%1$s), DELETE ON raxx_detect.detection_findings TO raxx_runner', columns);
 END $$;
 GRANT INSERT, UPDATE, DELETE ON raxx_detect.coverage, raxx_detect.baseline_starts, raxx_detect.baseline_days, raxx_detect.baselines,
-    raxx_detect.hourly_counts TO raxx_runner;
-GRANT INSERT ON raxx_detect.rule_runs, raxx_detect.rule_state_changes TO raxx_runner;
+    raxx_detect.hourly_counts, raxx_detect.finding_rows TO raxx_runner;
+GRANT INSERT ON raxx_detect.rule_runs, raxx_detect.rule_state_changes, raxx_detect.downgrades TO raxx_runner;
 GRANT INSERT, UPDATE ON raxx_detect.deliveries, raxx_detect.interruptions TO raxx_runner;
 GRANT UPDATE ON raxx_detect.heartbeat, raxx_detect.sweeps TO raxx_runner;
 GRANT UPDATE (state, state_reason, state_since) ON raxx_detect.rules TO raxx_runner;
 
 -- The notifier.
 GRANT INSERT, UPDATE ON raxx_detect.deliveries, raxx_detect.channel_states, raxx_detect.notifiers, raxx_detect.digests TO raxx_notifier;
-
--- Parts that have tables of their own.
-DO $$
-DECLARE
-    part record;
-BEGIN
-    FOR part IN SELECT * FROM (VALUES
-        ('approvals', 'GRANT INSERT (rule_id, reason, until) ON raxx_detect.approvals TO raxx_operator'),
-        ('downgrades', 'GRANT UPDATE (ended_at, ended_by, end_reason) ON raxx_detect.downgrades TO raxx_operator'),
-        ('downgrades', 'GRANT INSERT ON raxx_detect.downgrades TO raxx_runner, raxx_admin'),
-        ('tuning_settings', 'GRANT UPDATE ON raxx_detect.tuning_settings TO raxx_admin'),
-        ('tightenings', 'GRANT INSERT ON raxx_detect.tightenings TO raxx_admin'),
-        -- What else raxx_detect.refresh(true) writes.
-        ('tightenings', 'GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines TO raxx_admin'),
-        ('tightenings', 'GRANT UPDATE ON raxx_detect.heartbeat TO raxx_admin'),
-        ('rule_versions', 'GRANT INSERT, UPDATE ON raxx_detect.rule_versions TO raxx_admin'),
-        ('finding_rows', 'GRANT INSERT, UPDATE, DELETE ON raxx_detect.finding_rows TO raxx_runner')) p(relation, statement) LOOP
-        IF to_regclass('raxx_detect.' || part.relation) IS NOT NULL THEN
-            EXECUTE part.statement;
-        END IF;
-    END LOOP;
-END $$;

@@ -73,6 +73,12 @@ COMMENT ON COLUMN raxx_detect.rules.calibration IS 'What raxx_detect.calibrate l
 COMMENT ON COLUMN raxx_detect.rules.calibrated_at IS 'When that was.';
 COMMENT ON COLUMN raxx_detect.rules.shadow_of IS 'The rule beside which this one is tried: it is judged, and nobody is told. NULL: it is a rule of its own.';
 
+CREATE FUNCTION raxx_detect.is_trial(rule_id text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT rule_id LIKE ANY ('{% (self-test),% (shadow)}')
+$$;
+COMMENT ON FUNCTION raxx_detect.is_trial(text) IS 'Whether a rule is only tried: for a self-test, for a backtest, or as a shadow. Nobody is told of what it finds, and it is counted nowhere.';
+
 CREATE TABLE raxx_detect.rule_state_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule_id text NOT NULL,

@@ -182,7 +182,7 @@ BEGIN
     SELECT CASE WHEN rule.params ? 'mix_window' AND f.entity LIKE '((%' THEN substr(f.entity, 2) ELSE f.entity END, tstzrange(w.rows_from, upper(f.episode)) * $3
     FROM raxx_detect.detection_findings f
     CROSS JOIN LATERAL (SELECT raxx_detect.rows_from(rule, f.episode, f.evidence -> 'conditions')) w(rows_from)
-    WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' AND f.exception_id IS NULL OR f.disposition = 'true_positive')
+    WHERE f.rule_id = rule.rule_id AND f.source = $2 AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
       AND NOT f.evidence @> '{"conditions": ["rows_gone"]}'  -- the gap that they leave is a finding itself, if it is one
       AND f.episode && tstzrange(lower($3), upper($3) + greatest(interval '2 days', (rule.params ->> 'window')::interval))
       AND tstzrange(w.rows_from, upper(f.episode)) && $3
@@ -190,7 +190,7 @@ BEGIN
       AND lower(f.episode) < upper($3) + (SELECT b.lateness FROM raxx_detect.source_bindings b WHERE b.source = $2);
 END $$;
 COMMENT ON FUNCTION raxx_detect.left_out(raxx_detect.rules, text, tstzrange) IS
-'Whose rows of a period no baseline may learn, and when: those in the windows of findings that are open (nobody has closed them, and no exception sets them aside), or were closed as true_positive.';
+'Whose rows of a period no baseline may learn, and when: those in the windows of findings that are open (nobody has closed them), whether or not an exception sets them aside,, or were closed as true_positive.';
 
 CREATE FUNCTION raxx_detect.left_out_digest(rule raxx_detect.rules, source text, period tstzrange) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

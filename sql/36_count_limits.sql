@@ -122,7 +122,7 @@ BEGIN
     INTO result.entity, result.from_time, result.threshold, result.fired_by, result.baseline
     FROM raxx_detect.detection_findings f
     WHERE f.rule_id = rule.rule_id AND f.source = source AND f.entity = raxx_detect.bounded_entity(raxx_detect.entity_beside_mix(rule, entity)) AND f.episode @> instant
-      AND f.triage <> 'closed' AND f.exception_id IS NULL AND f.fired_by = 'baseline' AND f.evidence -> 'baseline' ? 'others_mean';
+      AND f.triage <> 'closed' AND f.fired_by = 'baseline' AND f.evidence -> 'baseline' ? 'others_mean';
     RETURN result;
 END $$;
 COMMENT ON FUNCTION raxx_detect.begun_limit(raxx_detect.rules, text, text, timestamptz) IS

@@ -106,7 +106,7 @@ RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp A
     SELECT f.entity, (f.evidence -> 'baseline' ->> 'n')::bigint, (f.evidence -> 'baseline' ->> 'median')::float8,
            (f.evidence -> 'baseline' ->> 'quantile')::float8, f.threshold, NULL
     FROM raxx_detect.detection_findings f
-    WHERE f.rule_id = rule.rule_id AND f.source = usual_points.source AND f.triage <> 'closed' AND f.exception_id IS NULL AND f.fired_by = 'baseline'
+    WHERE f.rule_id = rule.rule_id AND f.source = usual_points.source AND f.triage <> 'closed' AND f.fired_by = 'baseline'
       AND f.episode @> raxx_detect.day_starts(rule, usual_points.day)
       AND (SELECT coalesce(sum(raxx_detect.sketch_count(b.sketch)), 0) FROM raxx_detect.baselines b
            WHERE b.rule_id = rule.rule_id AND b.source = usual_points.source AND b.entity = f.entity AND b.day < usual_points.day

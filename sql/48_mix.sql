@@ -27,7 +27,7 @@ CREATE FUNCTION raxx_detect.mix_left_out(rule raxx_detect.rules, source text, da
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (SELECT FROM raxx_detect.detection_findings f
                    WHERE f.rule_id = rule.rule_id AND f.source = mix_left_out.source AND f.evidence -> 'conditions' ? 'mix'
-                     AND (f.triage <> 'closed' AND f.exception_id IS NULL OR f.disposition = 'true_positive')
+                     AND (f.triage <> 'closed' OR f.disposition = 'true_positive')
                      AND f.episode @> raxx_detect.day_starts(rule, mix_left_out.day + 1))
 $$;
 COMMENT ON FUNCTION raxx_detect.mix_left_out(raxx_detect.rules, text, date) IS

@@ -70,7 +70,7 @@ COMMENT ON FUNCTION raxx_detect.approved_until(text) IS 'Until when the rule is,
 CREATE FUNCTION raxx_detect.counts_as_active(rule raxx_detect.rules) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN rule.state IN ('live', 'placeholder') AND rule.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}');
+    RETURN rule.state IN ('live', 'placeholder') AND NOT raxx_detect.is_trial(rule.rule_id);
 END $$;
 COMMENT ON FUNCTION raxx_detect.counts_as_active(raxx_detect.rules) IS 'Whether a rule is one of those that the ceiling counts. The copy that a self-test makes is none, and no shadow is.';
 
@@ -82,7 +82,7 @@ DECLARE
     approved_until timestamptz := raxx_detect.approved_until(rule.rule_id);
 BEGIN
     IF approved_until > as_of OR (rule.state IN ('live', 'placeholder') AND approved_until IS NULL)
-       OR rule.rule_id LIKE ANY ('{% (self-test),% (shadow)}') OR (SELECT m.integrity FROM raxx_detect.methods m WHERE m.method = rule.method) THEN
+       OR raxx_detect.is_trial(rule.rule_id) OR (SELECT m.integrity FROM raxx_detect.methods m WHERE m.method = rule.method) THEN
         RETURN NULL;
     END IF;
     others := coalesce(others, (SELECT count(*) FROM raxx_detect.rules r WHERE raxx_detect.counts_as_active(r) AND r.rule_id <> rule.rule_id));

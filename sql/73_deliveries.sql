@@ -241,11 +241,11 @@ COMMENT ON FUNCTION raxx_detect.announce() IS
 -- The conditions leave out rows that a restored dump brings (they were found, or changed, in another transaction), what the self-test
 -- and shadows find, and changes that are nobody's news: a peak that grows, what people note.
 CREATE TRIGGER announce_new AFTER INSERT ON raxx_detect.detection_findings FOR EACH ROW
-WHEN (NEW.detected_at = now() AND NEW.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')) EXECUTE FUNCTION raxx_detect.announce();
+WHEN (NEW.detected_at = now() AND NOT raxx_detect.is_trial(NEW.rule_id)) EXECUTE FUNCTION raxx_detect.announce();
 COMMENT ON TRIGGER announce_new ON raxx_detect.detection_findings IS 'Tells people of a new finding.';
 
 CREATE TRIGGER announce_change AFTER UPDATE OF severity, condition, verdict, occurrences, exception_id ON raxx_detect.detection_findings FOR EACH ROW
-WHEN (NEW.updated_at = now() AND NEW.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
+WHEN (NEW.updated_at = now() AND NOT raxx_detect.is_trial(NEW.rule_id)
       AND (OLD.severity IS DISTINCT FROM NEW.severity OR OLD.condition IS DISTINCT FROM NEW.condition
            OR OLD.verdict IS DISTINCT FROM NEW.verdict OR OLD.occurrences IS DISTINCT FROM NEW.occurrences
            OR OLD.exception_id IS DISTINCT FROM NEW.exception_id))
@@ -253,7 +253,7 @@ EXECUTE FUNCTION raxx_detect.announce();
 COMMENT ON TRIGGER announce_change ON raxx_detect.detection_findings IS 'Tells people what has become of a finding.';
 
 CREATE TRIGGER announce_withdrawal AFTER DELETE ON raxx_detect.detection_findings FOR EACH ROW
-WHEN (OLD.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')) EXECUTE FUNCTION raxx_detect.announce();
+WHEN (NOT raxx_detect.is_trial(OLD.rule_id)) EXECUTE FUNCTION raxx_detect.announce();
 COMMENT ON TRIGGER announce_withdrawal ON raxx_detect.detection_findings IS 'Tells people that a finding is withdrawn, or has become part of another.';
 
 -- ---- channels that go ---------------------------------------------------------------------------------------------

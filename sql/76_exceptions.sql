@@ -44,7 +44,7 @@ BEGIN
     RETURN id;
 END $$;
 COMMENT ON FUNCTION raxx_detect.add_exception(text, text, text, timestamptz) IS
-'Until it expires, what the rule finds of the entity, as findings name it, is set aside: written and counted (raxx_detect.exception_log), in the digest, but not told and not open. Baselines learn its rows. What was found before stays as it is: close it. What outlasts the exception is told then. Returns the exception''s number. Errors: 42704 unknown rule, 42501 a rule that allows no exceptions, 22023 no entity, no reason, or no end within raxx_detect.notification_settings.max_exception.';
+'Until it expires, what the rule finds of the entity, as findings name it, is set aside: written and counted (raxx_detect.exception_log), in the digest, but not told and not open. Baselines leave its rows in there out, as of any finding that is not closed: a burst that is known must not raise the limit for others. What was found before stays as it is: close it. What outlasts the exception is told then. Returns the exception''s number. Errors: 42704 unknown rule, 42501 a rule that allows no exceptions, 22023 no entity, no reason, or no end within raxx_detect.notification_settings.max_exception.';
 
 CREATE FUNCTION raxx_detect.end_exception(exception_id bigint, reason text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

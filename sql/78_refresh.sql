@@ -11,7 +11,7 @@ COMMENT ON TYPE raxx_detect.refresh_action IS 'A line of a refresh: what is to b
 
 CREATE FUNCTION raxx_detect.refreshable_rules() RETURNS SETOF raxx_detect.rules
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT r.* FROM raxx_detect.rules r WHERE r.state NOT IN ('disabled', 'retired') AND r.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}') ORDER BY r.number NULLS LAST, r.rule_id
+    SELECT r.* FROM raxx_detect.rules r WHERE r.state NOT IN ('disabled', 'retired') AND NOT raxx_detect.is_trial(r.rule_id) ORDER BY r.number NULLS LAST, r.rule_id
 $$;
 COMMENT ON FUNCTION raxx_detect.refreshable_rules() IS 'The rules that a refresh looks at, in its order: all but those that people have disabled or retired.';
 
@@ -207,7 +207,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                rtrim(r.state_reason, '.'), r.rule_id), NULL::jsonb
     FROM raxx_detect.rules r CROSS JOIN raxx_detect.tuning_settings s
     CROSS JOIN LATERAL (SELECT raxx_detect.last_advance(r, as_of) AS advanced) a
-    WHERE r.state = 'dormant' AND r.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}') AND a.advanced <= as_of - s.dormant_for
+    WHERE r.state = 'dormant' AND NOT raxx_detect.is_trial(r.rule_id) AND a.advanced <= as_of - s.dormant_for
       AND (raxx_detect.due_state(r, raxx_detect.state_as_of(r.rule_id, as_of), 0)).state NOT IN ('live', 'placeholder')
     ORDER BY r.number NULLS LAST, r.rule_id
 $$;

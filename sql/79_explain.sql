@@ -195,7 +195,7 @@ BEGIN
         consulted := consulted || 'exceptions'::text;
         FOR x IN SELECT e.* FROM raxx_detect.exceptions e WHERE e.rule_id = finding.rule_id AND raxx_detect.bounded_entity(e.entity) = finding.entity ORDER BY e.exception_id DESC LIMIT 3 LOOP
             said := said || format('exception %s (%s; by %s, from %s to %s) %s', x.exception_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.created_at)), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.expires_at))),
-                CASE WHEN to_jsonb(finding) ->> 'exception_id' = x.exception_id::text THEN 'holds for this finding: it is on record, and not told' ELSE 'is of the same entity, and does not hold for this finding' END);
+                CASE WHEN finding.exception_id = x.exception_id THEN 'holds for this finding: it is on record, and not told' ELSE 'is of the same entity, and does not hold for this finding' END);
         END LOOP;
     END IF;
     IF raxx_detect.has_table('silences') THEN
@@ -217,7 +217,7 @@ BEGIN
     END IF;
     RETURN format('Exceptions and silences: %s.', coalesce(nullif(array_to_string(said, '; '), ''), format('%s were consulted, and none is about it', array_to_string(consulted, ' and '))));
 END $$;
-COMMENT ON FUNCTION raxx_detect.explain_exceptions(raxx_detect.detection_findings) IS 'Which exceptions, silences and downgrades are about a finding; NULL where there are no such tables, or the caller may not read them.';
+COMMENT ON FUNCTION raxx_detect.explain_exceptions(raxx_detect.detection_findings) IS 'Which exceptions, silences and downgrades are about a finding; NULL where the caller may not read them.';
 
 CREATE FUNCTION raxx_detect.delivery_in_words(d raxx_detect.deliveries) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -233,7 +233,7 @@ BEGIN
             WHEN 'bundled' THEN format('is part of message %s%s', d.bundle, CASE bundle.state WHEN 'delivered' THEN ', delivered at ' || raxx_detect.time_in_words(date_trunc('second', bundle.ended_at)) WHEN 'dead' THEN ', which could not be delivered' ELSE ', which waits to be sent' END)
             WHEN 'delivered' THEN format('delivered at %s', raxx_detect.time_in_words(date_trunc('second', d.ended_at)))
             WHEN 'dead' THEN format('could not be delivered%s', coalesce(': ' || raxx_detect.plain(d.last_error), ''))
-            WHEN 'silenced' THEN 'held back' || coalesce(' by silence ' || (to_jsonb(d) ->> 'silence_id'), '')
+            WHEN 'silenced' THEN 'held back' || coalesce(' by silence ' || d.silence_id, '')
             WHEN 'cancelled' THEN 'cancelled before it was sent, since there was nothing more to tell'
             ELSE d.state END;
 END $$;
@@ -254,7 +254,7 @@ BEGIN
     said := ARRAY(SELECT raxx_detect.delivery_in_words(d) FROM raxx_detect.deliveries d WHERE d.finding_id = finding.finding_id ORDER BY d.delivery_id LIMIT 8);
     IF number = 0 THEN
         RETURN 'Who was told: nobody. '
-            || CASE WHEN to_jsonb(finding) ->> 'exception_id' IS NOT NULL THEN 'An exception holds for it.'
+            || CASE WHEN finding.exception_id IS NOT NULL THEN 'An exception holds for it.'
                     WHEN finding.detected_at < now() - raxx_detect.keep_runs() THEN 'Records of messages are not kept for ever, and it is old.'
                     ELSE 'No message about it is on record: it was found before there were messages, or came with a restored dump.' END;
     END IF;
@@ -293,7 +293,8 @@ BEGIN
             THEN format('its rows are named in it; no hashes of them were kept%s, so that nobody can say whether they are as they were.', coalesce(' (' || raxx_detect.plain(h.problem, 300) || ')', ''))
             ELSE raxx_detect.evidence_in_words(finding, ARRAY(SELECT c.state FROM raxx_detect.compared_rows(finding, h) c)) END;
     EXCEPTION WHEN insufficient_privilege THEN
-        said := format('role "%s" may not look whether its rows are as they were.', current_user);
+        said := format('role "%s" may not look whether its rows are as they were.', current_user)
+            || coalesce(' The daily look said: ' || finding.evidence_note, '');
     WHEN OTHERS THEN
         IF raxx_detect.is_for_the_caller(sqlstate) THEN
             RAISE;

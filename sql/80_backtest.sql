@@ -178,6 +178,29 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.replay_source(raxx_detect.rules, raxx_detect.source_bindings, timestamptz, timestamptz, int) IS
 'Judges a source up to to_time, slice by slice, as raxx_detect.evaluate_source does.';
 
+CREATE FUNCTION raxx_detect.check_replay_rights(rule raxx_detect.rules) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    denied text;
+BEGIN
+    IF current_setting('transaction_read_only') = 'on' THEN
+        RAISE EXCEPTION USING ERRCODE = 'read_only_sql_transaction', MESSAGE = format('rule %s cannot be replayed in a read-only transaction', rule.rule_id),
+            DETAIL = 'What it finds depends on what it found before, which is written, and rolled back.',
+            HINT = 'Replay it on the primary, in a transaction that may write. (raxx_detect.needs_no_history tells which rules need neither.)';
+    END IF;
+    SELECT format('may not %s %s', p.privilege, t.name) INTO denied
+    FROM (VALUES ('rules', '{INSERT}'), ('detection_findings', '{INSERT,UPDATE,DELETE}'), ('coverage', '{INSERT,UPDATE}'), ('baseline_starts', '{INSERT}'),
+                 ('baseline_days', '{INSERT,UPDATE,DELETE}'), ('baselines', '{INSERT,UPDATE}')) t(name, privileges)
+    CROSS JOIN unnest(t.privileges::text[]) p(privilege)
+    WHERE NOT has_table_privilege('raxx_detect.' || t.name, p.privilege) LIMIT 1;
+    IF denied IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = format('permission denied to replay rule %s', rule.rule_id),
+            DETAIL = format('Role "%s" %s. What the rule finds depends on what it found before, which is written, and rolled back.', current_user, denied),
+            HINT = 'It takes what a run takes, and INSERT on raxx_detect.rules: the roles raxx_runner and raxx_admin of docs/roles.sql.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.check_replay_rights(raxx_detect.rules) IS 'Raises 42501, or 25006 in a read-only transaction, unless a rule with history can be replayed by the caller.';
+
 CREATE FUNCTION raxx_detect.replay_with_history(rule raxx_detect.rules, bindings raxx_detect.source_bindings[], judge_from timestamptz,
     from_time timestamptz, to_time timestamptz, at_most int) RETURNS raxx_detect.would_be_finding[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -187,6 +210,7 @@ DECLARE
     binding raxx_detect.source_bindings;
     result raxx_detect.would_be_finding[];
 BEGIN
+    PERFORM raxx_detect.check_replay_rights(rule);
     BEGIN
         -- A copy of the rule, so that its own findings, coverage and locks stay out of it; of this process, so that two do not wait
         -- for each other. Of what ends in (self-test) nobody is told.
@@ -224,7 +248,7 @@ DECLARE
     judge_from timestamptz := coalesce(raxx_detect.before(from_time, lead_in), '-infinity');
     result raxx_detect.would_be_finding[];
 BEGIN
-    PERFORM raxx_detect.begin_replay(bindings[1].relation, greatest(from_time, judge_from), to_time);
+    PERFORM raxx_detect.begin_replay(bindings[1].relation, from_time, to_time);
     result := CASE WHEN raxx_detect.needs_no_history(rule) THEN raxx_detect.replay_at_once(rule, bindings, from_time, to_time, at_most)
                    ELSE raxx_detect.replay_with_history(rule, bindings, judge_from, from_time, to_time, at_most) END;
     PERFORM raxx_detect.end_progress();
@@ -235,24 +259,17 @@ COMMENT ON FUNCTION raxx_detect.replay(raxx_detect.rules, timestamptz, timestamp
 
 CREATE FUNCTION raxx_detect.suppressed_by(f raxx_detect.would_be_finding) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    result text;
 BEGIN
-    IF to_regclass('raxx_detect.exceptions') IS NULL OR to_regclass('raxx_detect.silences') IS NULL THEN
-        RETURN NULL;
-    END IF;
-    SELECT s.by INTO result FROM (
-        SELECT 1 AS rank, format('exception %s: %s', x.exception_id, x.reason) AS by FROM raxx_detect.exceptions x
-        WHERE x.rule_id = f.rule_id AND x.entity = f.entity AND tstzrange(x.created_at, least(x.expires_at, x.ended_at)) @> lower(f.episode)
-        UNION ALL
-        SELECT 2, format('silence %s: %s', x.silence_id, x.reason) FROM raxx_detect.silences x
-        WHERE coalesce(x.rule_id = f.rule_id, true) AND coalesce(x.entity = f.entity, true)
-          AND tstzrange(x.starts_at, least(x.until, x.ended_at)) @> lower(f.episode)
-    ) s ORDER BY s.rank LIMIT 1;
-    RETURN result;
+    RETURN coalesce(
+        (SELECT format('exception %s: %s', x.exception_id, x.reason) FROM raxx_detect.exceptions x
+         WHERE x.exception_id = raxx_detect.exception_of(f.rule_id, f.entity, f.episode)),
+        (SELECT format('silence %s: %s', x.silence_id, x.reason) FROM raxx_detect.silences x JOIN raxx_detect.rules r ON r.rule_id = f.rule_id
+         WHERE (x.rule_id = f.rule_id OR x.rule_id IS NULL AND r.allows_exceptions) AND coalesce(x.entity = f.entity, true)
+           AND tstzrange(x.starts_at, least(x.until, x.ended_at)) @> lower(f.episode)
+         ORDER BY x.silence_id LIMIT 1));
 END $$;
 COMMENT ON FUNCTION raxx_detect.suppressed_by(raxx_detect.would_be_finding) IS
-'The exception or silence that was in force when an episode began, and would have kept it from being told; NULL: none.';
+'The exception that sets a finding aside (raxx_detect.exception_of), or the silence that held when its episode began; NULL: none.';
 
 CREATE FUNCTION raxx_detect.known_finding(f raxx_detect.would_be_finding) RETURNS raxx_detect.detection_findings
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -287,7 +304,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION raxx_detect.backtest(text, timestamptz, timestamptz, jsonb, interval, int) IS
-'What a rule would have found in (from_time, to_time], with params in place of its own where given, by the rows that there are now: the findings of a run as of to_time whose episodes overlap the stretch. Touches nothing, and tells nobody; whether the rule is active does not matter. lead_in: how long before from_time judging begins, of a rule that needs its history; NULL: with the first row, as a run does, and so exactly what runs find. (With less, baselines are learnt as ever, but from rows of earlier findings, too.) at_most: more findings are an error. In order of time. Rules that need no history (raxx_detect.needs_no_history) need no right but to read; others write what is rolled back, and need what raxx_detect.run needs and INSERT on raxx_detect.rules. Errors: 42704 unknown rule, 22023 a stretch that is none or a parameter that does not fit, 0A000 hash chains, 55000 nothing bound, 54000 more findings than at_most, and those of reading.';
+'What a rule would have found in (from_time, to_time], with params in place of its own where given, by the rows that there are now: the findings of a run as of to_time whose episodes overlap the stretch. Touches nothing, and tells nobody; whether the rule is active does not matter. lead_in: how long before from_time judging begins, of a rule that needs its history; NULL: with the first row, as a run does, and so exactly what runs find. (With less, baselines are learnt as ever, but from rows of earlier findings, too.) at_most: more findings are an error. In order of time. Rules that need no history (raxx_detect.needs_no_history) need no right but to read; others write what is rolled back, and need what raxx_detect.run needs and INSERT on raxx_detect.rules. Errors: 42704 unknown rule, 22023 a stretch that is none or a parameter that does not fit, 0A000 hash chains, 55000 nothing bound, 54000 more findings than at_most, 42501 and 25006 where it may not be written, and those of reading.';
 
 CREATE VIEW raxx_detect.backtest_progress AS
 SELECT p.pid, p.relation, p.from_time, p.to_time, p.judged_to, p.rows_read, p.slices, p.findings, p.started_at

@@ -70,7 +70,7 @@ CREATE FUNCTION raxx_detect.count_by_replay(rule raxx_detect.rules, from_time ti
     truth raxx_detect.detection_findings[]) RETURNS raxx_detect.calibration_count
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WITH found AS MATERIALIZED (
-        SELECT f.source, f.entity, f.episode FROM unnest(raxx_detect.replay(rule, from_time, to_time, lead_in, 100000)) f
+        SELECT f.source, f.entity, f.episode FROM unnest(raxx_detect.replay(rule, from_time, to_time, lead_in, 20000)) f
     ), confirmed AS (
         SELECT count(*) AS number FROM found f WHERE lower(f.episode) > from_time
             AND EXISTS (SELECT FROM unnest(truth) t WHERE (t.source, t.entity) = (f.source, f.entity) AND t.episode && f.episode)

@@ -66,7 +66,7 @@ DECLARE
     says jsonb;
 BEGIN
     SELECT r.* INTO rule FROM raxx_detect.rules r WHERE r.rule_id = changed FOR NO KEY UPDATE;
-    IF NOT FOUND OR rule.rule_id LIKE ANY ('{% (self-test),% (shadow)}') THEN
+    IF NOT FOUND OR raxx_detect.is_trial(rule.rule_id) THEN
         RETURN NULL;
     END IF;
     says := raxx_detect.definition_of(rule, raxx_detect.own_fixtures(changed));
@@ -86,13 +86,13 @@ COMMENT ON FUNCTION raxx_detect.note_fixture() IS 'Trigger: keeps raxx_detect.ru
 
 -- A restored dump brings the versions along. What runs write (the state, last_validated) passes these by.
 CREATE TRIGGER note_made AFTER INSERT ON raxx_detect.rules FOR EACH ROW
-WHEN (NEW.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}') AND current_setting('check_function_bodies') = 'on')
+WHEN (NOT raxx_detect.is_trial(NEW.rule_id) AND current_setting('check_function_bodies') = 'on')
 EXECUTE FUNCTION raxx_detect.note_version();
 COMMENT ON TRIGGER note_made ON raxx_detect.rules IS 'Writes the first version of a rule.';
 CREATE TRIGGER note_version AFTER UPDATE OF det_id, title, category, method, severity, sources, optional_sources, params, baseline_window, per_event,
     allows_exceptions, false_alarms_per_month, escalation_owner, prerequisites, ships, telemetry, how, thresholds, routes, runbook, do_not, waits_for
 ON raxx_detect.rules FOR EACH ROW
-WHEN (NEW.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}') AND current_setting('check_function_bodies') = 'on')
+WHEN (NOT raxx_detect.is_trial(NEW.rule_id) AND current_setting('check_function_bodies') = 'on')
 EXECUTE FUNCTION raxx_detect.note_version();
 COMMENT ON TRIGGER note_version ON raxx_detect.rules IS 'Writes the next version of a rule that somebody has changed.';
 CREATE TRIGGER note_fixture AFTER INSERT OR UPDATE ON raxx_detect.fixtures FOR EACH ROW

@@ -2,37 +2,43 @@
 -- by an attacker, and goes through raxx_detect.html; nothing else makes text HTML.
 
 CREATE FUNCTION raxx_detect.html(hostile text, most int DEFAULT 600) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE
-        WHEN e.escaped ~ '^[ -~]*$' THEN e.escaped
-        -- By number, so that the page is the same bytes in any encoding.
-        WHEN getdatabaseencoding() = 'UTF8'
-        THEN (SELECT string_agg(CASE WHEN c.letter ~ '^[ -~]$' THEN c.letter ELSE format('&#%s;', ascii(c.letter)) END, '' ORDER BY c.place)
-              FROM regexp_split_to_table(e.escaped, '') WITH ORDINALITY c(letter, place))
-        WHEN getdatabaseencoding() = 'SQL_ASCII' THEN regexp_replace(e.escaped, '[^ -~]', '?', 'g')
-        ELSE e.escaped END
-    FROM (SELECT replace(replace(replace(replace(replace(raxx_detect.one_line(hostile, most), '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;') AS escaped) e
-$$;
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT CASE
+            WHEN e.escaped ~ '^[ -~]*$' THEN e.escaped
+            -- By number, so that the page is the same bytes in any encoding.
+            WHEN getdatabaseencoding() = 'UTF8'
+            THEN (SELECT string_agg(CASE WHEN c.letter ~ '^[ -~]$' THEN c.letter ELSE format('&#%s;', ascii(c.letter)) END, '' ORDER BY c.place)
+                  FROM regexp_split_to_table(e.escaped, '') WITH ORDINALITY c(letter, place))
+            WHEN getdatabaseencoding() = 'SQL_ASCII' THEN regexp_replace(e.escaped, '[^ -~]', '?', 'g')
+            ELSE e.escaped END
+        FROM (SELECT replace(replace(replace(replace(replace(raxx_detect.one_line(hostile, most), '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;') AS escaped) e
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.html(text, int) IS
 'A text that anybody may have written, for HTML: for an element''s text and for an attribute in quotes. One line, harmless and cut (raxx_detect.one_line), its markup escaped; in a UTF-8 database what is not ASCII is a reference by number. NULL for NULL.';
 
 CREATE FUNCTION raxx_detect.html_time(at timestamptz) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN at BETWEEN '0001-01-01 00:00:00+00' AND '9998-12-31 00:00:00+00'
-                THEN format('<time datetime="%s">%s</time>', raxx_detect.in_utc(at), to_char(timezone('UTC', at), 'Dy FMDD Mon YYYY, HH24:MI "UTC"')) ELSE '&ndash;' END
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN at BETWEEN '0001-01-01 00:00:00+00' AND '9998-12-31 00:00:00+00'
+                THEN format('<time datetime="%s">%s</time>', raxx_detect.in_utc(at), to_char(timezone('UTC', at), 'Dy FMDD Mon YYYY, HH24:MI "UTC"')) ELSE '&ndash;' END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.html_time(timestamptz) IS 'A time for HTML, in UTC, to the minute; a dash for NULL, infinity, and what cannot be meant.';
 
 CREATE FUNCTION raxx_detect.html_more(total bigint, shown int, see text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN total > shown THEN format('<p class="more">and %s more: <code>%s</code></p>', total - shown, raxx_detect.html(see)) ELSE '' END
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN total > shown THEN format('<p class="more">and %s more: <code>%s</code></p>', total - shown, raxx_detect.html(see)) ELSE '' END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.html_more(bigint, int, text) IS 'Says how many are left out, and where they are; nothing if none are.';
 
 CREATE FUNCTION raxx_detect.html_breaking(hostile text, most int) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN hostile ~ ' ' THEN raxx_detect.html(hostile, most) ELSE replace(raxx_detect.html(hostile, most), '_', '_<wbr>') END
-$$;
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN hostile ~ ' ' THEN raxx_detect.html(hostile, most) ELSE replace(raxx_detect.html(hostile, most), '_', '_<wbr>') END;
+END $$;
 COMMENT ON FUNCTION raxx_detect.html_breaking(text, int) IS 'As raxx_detect.html; an identifier may be broken after each underscore.';
 
 CREATE FUNCTION raxx_detect.html_table(header text[], cells jsonb) RETURNS text
@@ -92,9 +98,10 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.chart_of(jsonb) IS 'How a series (raxx_detect.finding_series) is drawn; NULL if there is nothing to draw.';
 
 CREATE FUNCTION raxx_detect.chart_height(c raxx_detect.chart_frame, value numeric) RETURNS numeric
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT trim_scale(round(100 * (value - c.low) / (c.high - c.low), 1))
-$$;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN trim_scale(round(100 * (value - c.low) / (c.high - c.low), 1));
+END $$;
 COMMENT ON FUNCTION raxx_detect.chart_height(raxx_detect.chart_frame, numeric) IS 'How high a value is in a chart, in per cent.';
 
 CREATE FUNCTION raxx_detect.chart_shapes(c raxx_detect.chart_frame) RETURNS text
@@ -122,13 +129,14 @@ $$;
 COMMENT ON FUNCTION raxx_detect.chart_shapes(raxx_detect.chart_frame) IS 'The inside of the picture: ten units a bucket wide, a hundred high.';
 
 CREATE FUNCTION raxx_detect.chart_words(series jsonb, c raxx_detect.chart_frame) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT concat(format('%s, per %s', coalesce(nullif(raxx_detect.one_line(series ->> 'of', 280), ''), raxx_detect.one_line(series ->> 'unit', 80)),
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN concat(format('%s, per %s', coalesce(nullif(raxx_detect.one_line(series ->> 'of', 280), ''), raxx_detect.one_line(series ->> 'unit', 80)),
                regexp_replace(raxx_detect.in_words(make_interval(secs => c.bucket_seconds)), '^1 (?=[a-z]+$)', '')),
            format('; the most %s', raxx_detect.in_figures(c.max_value)),
            CASE WHEN c.usual IS NOT NULL THEN '; line: what is usual' END, '; dashed: the limit, ' || raxx_detect.in_figures(c.limit_at),
-           CASE WHEN c.mark_from IS NOT NULL THEN '; shaded: the finding' END, CASE WHEN array_position(c.numbers, NULL) IS NOT NULL THEN '; grey: not known' END)
-$$;
+           CASE WHEN c.mark_from IS NOT NULL THEN '; shaded: the finding' END, CASE WHEN array_position(c.numbers, NULL) IS NOT NULL THEN '; grey: not known' END);
+END $$;
 COMMENT ON FUNCTION raxx_detect.chart_words(jsonb, raxx_detect.chart_frame) IS 'What a chart shows, in words.';
 
 CREATE FUNCTION raxx_detect.html_chart(series jsonb) RETURNS text

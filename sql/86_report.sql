@@ -35,15 +35,18 @@ $$;
 COMMENT ON FUNCTION raxx_detect.report_styles() IS 'How the page looks: on wide and narrow screens, in light and dark, on paper.';
 
 CREATE FUNCTION raxx_detect.report_facts(finding raxx_detect.detection_findings, at timestamptz) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('<dl>%s</dl>', string_agg(format('<dt>%s</dt><dd>%s</dd>', f.label, f.value), '' ORDER BY f.place))
-    FROM (VALUES (1, 'When', raxx_detect.html_time(lower(finding.episode)) || coalesce(', ' || raxx_detect.html(raxx_detect.length_in_words(finding, at)), '')),
-                 (2, 'Observed', raxx_detect.html(raxx_detect.amount_in_words(finding))),
-                 (3, 'State', raxx_detect.html(raxx_detect.state_in_words(finding))),
-                 (4, 'Verdict', raxx_detect.html(finding.verdict)),
-                 (5, 'Escalate to', raxx_detect.html(finding.escalation_owner, 80))) f(place, label, value)
-    WHERE f.value IS NOT NULL
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT format('<dl>%s</dl>', string_agg(format('<dt>%s</dt><dd>%s</dd>', f.label, f.value), '' ORDER BY f.place))
+        FROM (VALUES (1, 'When', raxx_detect.html_time(lower(finding.episode)) || coalesce(', ' || raxx_detect.html(raxx_detect.length_in_words(finding, at)), '')),
+                     (2, 'Observed', raxx_detect.html(raxx_detect.amount_in_words(finding))),
+                     (3, 'State', raxx_detect.html(raxx_detect.state_in_words(finding))),
+                     (4, 'Verdict', raxx_detect.html(finding.verdict)),
+                     (5, 'Escalate to', raxx_detect.html(finding.escalation_owner, 80))) f(place, label, value)
+        WHERE f.value IS NOT NULL
+    );
+END $$;
 COMMENT ON FUNCTION raxx_detect.report_facts(raxx_detect.detection_findings, timestamptz) IS 'What is known of a finding, as a list.';
 
 CREATE FUNCTION raxx_detect.report_open(at timestamptz) RETURNS text
@@ -53,10 +56,10 @@ DECLARE
     finding raxx_detect.detection_findings;
     rule raxx_detect.rules;
     cards text := '';
-    total bigint := (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.detected_at <= at AND raxx_detect.is_open(f));
+    total bigint := (SELECT count(*) FROM raxx_detect.open_rows o WHERE o.detected_at <= at);
 BEGIN
-    FOR finding IN SELECT f.* FROM raxx_detect.detection_findings f WHERE f.detected_at <= at AND raxx_detect.is_open(f)
-                   ORDER BY f.severity DESC, f.condition = 'cleared', f.finding_id DESC LIMIT most LOOP
+    FOR finding IN SELECT (o.finding).* FROM raxx_detect.open_rows o WHERE o.detected_at <= at
+                   ORDER BY o.severity DESC, o.condition = 'cleared', o.finding_id DESC LIMIT most LOOP
         rule := (SELECT r FROM raxx_detect.rules r WHERE r.rule_id = finding.rule_id);
         cards := cards || format('<article class="card %s" id="f%s"><p class="badge">%s &middot; %s</p><h3>%s</h3><p class="who">%s</p><p>%s</p>%s%s%s<p class="quiet">finding %s of %s</p></article>',
             finding.severity, finding.finding_id, finding.severity, CASE finding.condition WHEN 'firing' THEN 'going on' WHEN 'cleared' THEN 'over' ELSE 'no data' END,
@@ -91,7 +94,7 @@ BEGIN
         END IF;
         cards := cards || format('<article class="card"><h3>%s</h3><p class="quiet">%s, %s: %s</p>%s<p class="quiet">%s %s open. Looked up to %s.</p></article>',
             raxx_detect.html(rule.title, 160), raxx_detect.html(rule.rule_id, 80), rule.state, raxx_detect.html(rule.state_reason, 300), coalesce(chart, ''), about,
-            (SELECT count(*) FROM raxx_detect.detection_findings f WHERE f.rule_id = rule.rule_id AND f.detected_at <= at AND raxx_detect.is_open(f)),
+            (SELECT count(*) FROM raxx_detect.open_rows o WHERE o.rule_id = rule.rule_id AND o.detected_at <= at),
             raxx_detect.html_time((SELECT min(v.looked_to) FROM raxx_detect.judged v WHERE v.rule_id = rule.rule_id)));
     END LOOP;
     RETURN CASE WHEN total = 0 THEN '<p>No rule is live.</p>' ELSE format('<div class="cards">%s</div>', cards) END
@@ -150,7 +153,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH ended AS (
         SELECT f.finding_id, f.severity, f.rule_id, f.entity, lower(f.episode) AS began, f.disposition, count(*) OVER () AS total
         FROM raxx_detect.detection_findings f
-        WHERE f.triage = 'closed' AND f.detected_at > at - interval '30 days' AND f.detected_at <= at AND f.rule_id NOT LIKE ALL ('{% (self-test),% (shadow)}')
+        WHERE f.triage = 'closed' AND f.detected_at > at - interval '30 days' AND f.detected_at <= at AND NOT raxx_detect.is_trial(f.rule_id)
         ORDER BY f.finding_id DESC LIMIT 40
     )
     SELECT raxx_detect.report_table('{Finding,Severity,Rule,About,Began,Disposition}', jsonb_agg(jsonb_build_array(e.finding_id, e.severity, e.rule_id, raxx_detect.printable(e.entity),
@@ -162,7 +165,7 @@ COMMENT ON FUNCTION raxx_detect.report_ended(timestamptz) IS 'What was found in 
 CREATE FUNCTION raxx_detect.report_top(at timestamptz) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH findings AS MATERIALIZED (
-        SELECT f.severity, f.condition FROM raxx_detect.detection_findings f WHERE f.detected_at <= at AND raxx_detect.is_open(f)
+        SELECT f.severity, f.condition FROM raxx_detect.open_rows f WHERE f.detected_at <= at
     ), health AS MATERIALIZED (
         SELECT count(*) FILTER (WHERE h.healthy) AS sees, count(*) FILTER (WHERE NOT h.healthy) AS blind, max(h.blind_minutes) FILTER (WHERE h.healthy IS NOT NULL) AS minutes FROM raxx_detect.health_now() h
     )

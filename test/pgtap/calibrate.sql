@@ -1,7 +1,7 @@
 -- calibrate: its grid is what backtests at each of its points find, on random rows with ties, in one pass or by replays; what
 -- was confirmed is no false alarm, and is marked where it would be lost; and the verdict is kept.
 BEGIN;
-SELECT plan(36);
+SELECT plan(39);
 SET LOCAL timezone = 'UTC';
 
 CREATE FUNCTION pg_temp.pseudo_random(n bigint, seed bigint, below bigint) RETURNS bigint
@@ -53,6 +53,14 @@ END $$;
 SELECT pg_temp.compare('auth_login_failure_burst', '2025-01-01', '2025-02-10', 'rows by the minute');
 SELECT pg_temp.compare('auth_login_failure_burst', '2025-01-02 12:03', '2025-01-04 10:11', 'a stretch in the middle, whose last burst goes on');
 SELECT pg_temp.compare('auth_passkey_enumeration', '2025-01-01', '2025-02-10', 'distinct values');
+
+-- By replays: silences, of which each parameter is an interval, and baselines.
+CREATE TABLE audit AS SELECT id, event_time FROM failures WHERE id < 100000 AND event_time < '2025-01-04 12:00';
+CREATE INDEX ON audit (event_time);
+SELECT raxx_detect.bind_source('customer_audit_events', 'audit');
+SELECT raxx_detect.set_params('data_audit_log_gap_window', '{"business_gap": "7 minutes", "off_hours_gap": "8 minutes", "baseline_gap": "2 minutes", "baseline_ready": "1 day"}');
+SELECT pg_temp.compare('data_audit_log_gap_window', '2025-01-02', '2025-01-04 12:00', 'silences');
+SELECT set_has($$SELECT params FROM raxx_detect.calibrate('data_audit_log_gap_window', '2025-01-02', '2025-01-02 01:00')$$, $$VALUES ('{"business_gap": "00:03:30"}'::jsonb), ('{"baseline_gap": "00:06:00"}')$$, 'each by itself');
 
 -- Confirmed findings, some by another threshold, are taken out of the alarms, and looked for.
 SELECT count(*) FROM raxx_detect.run('auth_login_failure_burst', '2025-02-10');

@@ -96,8 +96,6 @@ SELECT results_eq($$ SELECT topic, says FROM raxx_detect.today WHERE fine AND to
 UPDATE raxx_detect.detection_findings SET triage = 'new', disposition = NULL;
 
 SELECT results_eq($$ SELECT fine, says FROM raxx_detect.today WHERE topic = 'not told' $$, $$ VALUES (true, 'nothing is silenced') $$, 'nothing is silenced');
-CREATE TABLE IF NOT EXISTS raxx_detect.silences (silence_id bigint GENERATED ALWAYS AS IDENTITY, rule_id text, entity text, starts_at timestamptz DEFAULT now(), until timestamptz, reason text,
-    created_by name DEFAULT session_user, created_at timestamptz DEFAULT now(), ended_at timestamptz, ended_by name);
 INSERT INTO raxx_detect.silences (rule_id, entity, until, reason) VALUES (NULL, 'somebody', now() + interval '1 hour', 'a load test'), (NULL, 'somebody else', now() + interval '1 hour', 'a load test');
 SELECT results_eq($$ SELECT fine, says FROM raxx_detect.today WHERE topic = 'not told' $$, $$ VALUES (NULL::boolean, '2 silences in force') $$, 'two silences are');
 

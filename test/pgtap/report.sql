@@ -86,8 +86,6 @@ SELECT throws_ok(format('SELECT raxx_detect.report_html(%L)', t), '22023', 'as_o
 SELECT alike(raxx_detect.report_html(now() - interval '1 day'), '%Nothing is open.%', 'as of the day before nothing had been found');
 
 -- ---- what is not told -------------------------------------------------------------------------------------------------------
-CREATE TABLE IF NOT EXISTS raxx_detect.silences (silence_id bigint GENERATED ALWAYS AS IDENTITY, rule_id text, entity text, starts_at timestamptz DEFAULT now(), until timestamptz, reason text,
-    created_by name DEFAULT session_user, created_at timestamptz DEFAULT now(), ended_at timestamptz, ended_by name);
 INSERT INTO raxx_detect.silences (rule_id, entity, until, reason) VALUES (NULL, '<i>', now() + interval '1 hour', 'a <b>load</b> test');
 SELECT is((pg_temp.find(raxx_detect.report_html(), '//*[@id="hushed"]//td/text()'))[1:4], ARRAY['silence', 'any rule', '&lt;i&gt;', 'a &lt;b&gt;load&lt;/b&gt; test'], 'silences in force are on it');
 SELECT is((pg_temp.find(raxx_detect.report_html(now() + interval '2 hours'), '//*[@id="hushed"]/p/text()'))[1], 'Nothing is silenced, excepted or downgraded.', 'and no others');

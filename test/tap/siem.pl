@@ -51,7 +51,7 @@ END
 	is($session->query(<<'END'), '', 'a finding is the same in the view and in a message');
 WITH pairs AS (
 	SELECT s.finding_id, s.event #- '{metadata,uid}' #- '{metadata,product,feature}' #- '{unmapped,possible_repeat}' AS message,
-	       v.event #- '{metadata,uid}' #- '{metadata,product,feature}' #- '{metadata,product,version}' #- '{unmapped,triage}' #- '{unmapped,disposition}' #- '{finding_info,modified_time}' AS seen
+	       v.event #- '{metadata,uid}' #- '{metadata,product,feature}' #- '{unmapped,triage}' #- '{unmapped,disposition}' #- '{finding_info,modified_time}' AS seen
 	FROM sent s JOIN raxx_detect.findings_ocsf v USING (finding_id)
 )
 SELECT DISTINCT ON (key) key, b.message -> key, b.seen -> key FROM pairs b, jsonb_object_keys(b.message || b.seen) k(key) WHERE b.message -> key IS DISTINCT FROM b.seen -> key ORDER BY key, b.finding_id
