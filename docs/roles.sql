@@ -51,6 +51,9 @@ GRANT INSERT ON raxx_detect.rule_state_changes, raxx_detect.downgrades TO raxx_a
 GRANT INSERT (rule_id, version, definition, reason), UPDATE (definition, reason) ON raxx_detect.rule_versions TO raxx_admin;
 GRANT INSERT, DELETE ON raxx_detect.sweeps TO raxx_admin;  -- of sources of one's own
 GRANT DELETE ON raxx_detect.coverage, raxx_detect.baseline_days, raxx_detect.baseline_starts, raxx_detect.hourly_counts TO raxx_admin;
+GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines TO raxx_admin;  -- what raxx_detect.refresh(true) reads anew,
+GRANT INSERT ON raxx_detect.tightenings TO raxx_admin;                                           -- what it tightens,
+GRANT UPDATE ON raxx_detect.heartbeat TO raxx_admin;                                             -- and how it keeps two from taking one place
 GRANT UPDATE ON raxx_detect.sweeps TO raxx_admin;
 GRANT INSERT ON raxx_detect.tightenings TO raxx_admin;  -- what raxx_detect.refresh(true) does
 GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines TO raxx_admin;
