@@ -43,7 +43,7 @@ void Ordered::arrive(Time now, Bytes key, uint32_t step) {
         last_[id] = {now, 0};
     }
     if (last_[id].time != now) last_[id] = {now, 0};
-    last_[id].steps |= uint32_t{1} << (step - 1);
+    last_[id].steps |= uint64_t{1} << (step - 1);
     for (uint32_t k = 0; k < steps_; ++k) {
         if ((last_[id].steps >> k & 1) != 0) begun[k] = std::max(begun[k], k == 0 ? now : begun[k - 1]);
     }

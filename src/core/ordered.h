@@ -27,7 +27,7 @@ class Ordered : public Evaluation {
   private:
     struct Instant {
         Time time;
-        uint32_t steps;  // a bit for each step that came then
+        uint64_t steps;  // a bit for each step that came then
     };
 
     void arrive(Time now, Bytes key, uint32_t step);

@@ -15,7 +15,7 @@ SELECT is(count(*), 17::bigint, 'each rule is a file') FROM raxx_detect.export_r
 SELECT is(string_agg(action, ',' ORDER BY action), repeat('unchanged,', 16) || 'unchanged', 'to import what was exported changes nothing')
 FROM raxx_detect.import_rules(pg_temp.files(), true);
 SELECT is(count(*), 0::bigint, 'and makes no version') FROM raxx_detect.rule_versions;
-SELECT matches(content, E'^\\{\n  "baseline_window": "7 days",\n  "category": "auth",\n', 'keys in order, an interval as everywhere') FROM raxx_detect.export_rules() WHERE path = 'rules/auth_passkey_enumeration.json';
+SELECT matches(content, E'^\\{\n  "allows_exceptions": true,\n  "baseline_window": "7 days",\n  "category": "auth",\n', 'keys in order, an interval as everywhere') FROM raxx_detect.export_rules() WHERE path = 'rules/auth_passkey_enumeration.json';
 SELECT matches(content, E'  "runbook": \\[\n    "1\\. ', 'prose in lines') FROM raxx_detect.export_rules() WHERE path = 'rules/auth_passkey_enumeration.json';
 SELECT is(raxx_detect.json_lines('{"b": [1, "x"], "a": {}, "c": [], "é": null, "d": [{"z": 1}, [2]], "B": "\u00e9\n\""}'), expected, 'JSON in lines')
 FROM (VALUES (E'{\n  "B": "\u00e9\\n\\"",\n  "a": {},\n  "b": [1, "x"],\n  "c": [],\n  "d": [\n    {\n      "z": 1\n    },\n    [2]\n  ],\n  "\u00e9": null\n}')) e(expected);
