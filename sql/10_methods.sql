@@ -41,11 +41,11 @@ RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_limited_episodes' LANGUAGE C VO
 COMMENT ON FUNCTION raxx_detect.limited_episodes(text, regclass, name, name, name, name, text[], int[], interval, text[], timestamptz[], bigint[], timestamptz, timestamptz) IS
 'As raxx_detect.episodes, with a threshold for each entity, from a time on until the entity''s next: three arrays of one length, without NULLs (22004, 22023). Entities that have none, and times before an entity''s first, have no episodes. An episode begins with a row that finds the threshold of its time reached, and ends when a row leaves, or comes, and finds it missed.';
 
-CREATE FUNCTION raxx_detect.threshold_curve(method text, relation regclass, event_time name, entity name, value name, network int[],
-    time_window interval, watched text[], from_time timestamptz, to_time timestamptz,
+CREATE FUNCTION raxx_detect.threshold_curve(method text, relation regclass, event_time name, entity name, value name, filter name, patterns text[],
+    network int[], time_window interval, watched text[], from_time timestamptz, to_time timestamptz,
     OUT entity text, OUT at timestamptz, OUT level bigint, OUT episodes bigint)
 RETURNS SETOF record AS 'MODULE_PATHNAME', 'raxx_threshold_curve' LANGUAGE C VOLATILE ROWS 100;
-COMMENT ON FUNCTION raxx_detect.threshold_curve(text, regclass, name, name, name, int[], interval, text[], timestamptz, timestamptz) IS
+COMMENT ON FUNCTION raxx_detect.threshold_curve(text, regclass, name, name, name, name, text[], int[], interval, text[], timestamptz, timestamptz) IS
 'How many episodes each threshold would have, in one pass: rows of entity NULL, in the order of level, say that from the threshold level on, up to the next row''s, as many episodes begin after from_time and up to to_time as raxx_detect.episodes would find. Then follow, for each entity of watched, the instants at which the number in its window became another, and which: level. Reads one window more, before from_time, for it. method: velocity or distinct. Otherwise as raxx_detect.episodes.';
 
 CREATE FUNCTION raxx_detect.client_network(address inet, ipv4_prefix int, ipv6_prefix int) RETURNS text

@@ -90,6 +90,7 @@ RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit 
         SELECT c.* FROM raxx_detect.threshold_curve(rule.method, binding.relation, binding.columns ->> 'event_time',
             raxx_detect.role_column(binding, rule.params ->> 'entity'),
             CASE rule.method WHEN 'distinct' THEN raxx_detect.role_column(binding, rule.params ->> 'value') END,
+            raxx_detect.role_column(binding, rule.params ->> 'filter'), raxx_detect.like_patterns(rule.params -> 'only'),
             raxx_detect.network_prefixes(rule), (rule.params ->> 'window')::interval,
             ARRAY(SELECT DISTINCT t.entity FROM unnest(truth) t WHERE t.source = binding.source), from_time, to_time) c
     ), inside AS (

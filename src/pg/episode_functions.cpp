@@ -205,7 +205,8 @@ RAXX_FUNCTION(raxx_limited_episodes) {
     return run_episodes(fcinfo, method_argument(fcinfo, 0), {1, 2, 3, 4, 5, 6, 7, 8, -1, 9, 12, 13}, false);
 }
 
-// threshold_curve(method, relation, event_time, entity, value, network, time_window, watched, from_time, to_time)
+// threshold_curve(method, relation, event_time, entity, value, filter, patterns, network, time_window, watched,
+// from_time, to_time)
 RAXX_FUNCTION(raxx_threshold_curve) {
     require_argument(fcinfo, 1, "relation");
     const Method method = method_argument(fcinfo, 0);
@@ -216,22 +217,23 @@ RAXX_FUNCTION(raxx_threshold_curve) {
     }
     Spec spec = {};
     spec.method = method == Method::distinct ? Method::distinct_counts : Method::velocity_counts;
-    spec.window = positive_interval(fcinfo, 6, "time_window");
-    TimeRange range = range_arguments(fcinfo, 8, 9);
+    spec.window = positive_interval(fcinfo, 8, "time_window");
+    TimeRange range = range_arguments(fcinfo, 10, 11);
     spec.count_from = range.from;
     if (range.from != kMinusInfinity && pg_sub_s64_overflow(range.from, spec.window, &range.from)) {
         range.from = kMinusInfinity;
     }
+    ArrayType* patterns = patterns_argument(fcinfo, 5, 6);
     SourceColumns columns = find_source_columns(
         PG_GETARG_OID(1), name_argument(fcinfo, 2, "event_time"), name_argument(fcinfo, 3, "entity"),
-        method == Method::distinct ? name_argument(fcinfo, 4, "value") : nullptr, nullptr);
-    network_argument(fcinfo, 5, &columns.key);
-    const Elements watched = elements_argument(fcinfo, 7, "watched", TEXTOID);
+        method == Method::distinct ? name_argument(fcinfo, 4, "value") : nullptr, optional_name(fcinfo, 5));
+    network_argument(fcinfo, 7, &columns.key);
+    const Elements watched = elements_argument(fcinfo, 9, "watched", TEXTOID);
     auto* keys = static_cast<Bytes*>(palloc(static_cast<Size>(Max(watched.count, 1)) * sizeof(Bytes)));
     for (int i = 0; i < watched.count; ++i) keys[i] = bytes_of_text(columns.key, DatumGetTextPP(watched.values[i]));
     const KeyList list = {static_cast<uint32_t>(watched.count), keys};
     spec.watched = &list;
-    return_curve(fcinfo, evaluate(columns, spec, range, nullptr), &columns.key);
+    return_curve(fcinfo, evaluate(columns, spec, range, patterns), &columns.key);
     return static_cast<Datum>(0);
 }
 

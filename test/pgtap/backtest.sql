@@ -86,7 +86,7 @@ SET LOCAL session_replication_role = origin;
 SELECT results_eq($$SELECT DISTINCT entity, regexp_replace(suppressed_by, '[0-9]+', 'N') FROM raxx_detect.backtest('auth_session_creation_velocity', '2024-03-13', '2024-03-19 08:03')
     WHERE suppressed_by IS NOT NULL ORDER BY entity$$, $$VALUES ('198.51.100.7', 'exception N: the monitor'), ('203.0.113.1', 'silence N: a load test')$$, 'exceptions and silences are told');
 
--- Of what is set aside baselines learn, in a run and in a backtest.
+-- What is set aside changes nothing else, in a run or in a backtest.
 SELECT raxx_detect.add_exception('auth_session_creation_velocity', '203.0.113.1', 'a crawler of ours', now() + interval '1 day');
 SELECT raxx_detect.enable('auth_session_creation_velocity');
 DELETE FROM raxx_detect.detection_findings;

@@ -1,7 +1,7 @@
 -- calibrate: its grid is what backtests at each of its points find, on random rows with ties, in one pass or by replays; what
 -- was confirmed is no false alarm, and is marked where it would be lost; and the verdict is kept.
 BEGIN;
-SELECT plan(42);
+SELECT plan(44);
 SET LOCAL timezone = 'UTC';
 
 CREATE FUNCTION pg_temp.pseudo_random(n bigint, seed bigint, below bigint) RETURNS bigint
@@ -48,11 +48,16 @@ CREATE FUNCTION pg_temp.compare(rule text, from_time timestamptz, to_time timest
 BEGIN
     RETURN NEXT set_eq(format('SELECT params, findings, confirmed, would_lose FROM raxx_detect.calibrate(%L, %L, %L)', rule, from_time, to_time),
         format('SELECT * FROM pg_temp.by_backtests(%L, %L, %L)', rule, from_time, to_time), what);
-    RETURN NEXT cmp_ok((SELECT count(*) FROM raxx_detect.calibrate(rule, from_time, to_time) WHERE findings > 0), '>=', 3::bigint, 'of which some find something');
+    RETURN NEXT cmp_ok((SELECT count(*) FROM raxx_detect.calibrate(rule, from_time, to_time) WHERE findings > 0), '>=', 2::bigint, 'of which some find something');
 END $$;
 SELECT pg_temp.compare('auth_login_failure_burst', '2025-01-01', '2025-02-10', 'rows by the minute');
 SELECT pg_temp.compare('auth_login_failure_burst', '2025-01-02 12:03', '2025-01-04 10:11', 'a stretch in the middle, whose last burst goes on');
 SELECT pg_temp.compare('auth_passkey_enumeration', '2025-01-01', '2025-02-10', 'distinct values');
+
+-- Of a rule that counts but some rows.
+UPDATE raxx_detect.rules SET params = params || '{"filter": "email", "only": ["m1*", "m2"]}' WHERE rule_id = 'auth_passkey_enumeration';
+SELECT pg_temp.compare('auth_passkey_enumeration', '2025-01-01', '2025-02-10', 'only some rows');
+UPDATE raxx_detect.rules SET params = params - '{filter,only}'::text[] WHERE rule_id = 'auth_passkey_enumeration';
 
 -- By replays: silences, of which each parameter is an interval, and baselines.
 CREATE TABLE audit AS SELECT id, event_time FROM failures WHERE id < 100000 AND event_time < '2025-01-04 12:00';
@@ -92,8 +97,8 @@ SELECT is(calibration, NULL, 'other parameters have not been looked at') FROM ra
 SELECT throws_ok($$SELECT raxx_detect.calibrate('data_audit_log_hash_chain_break', '2025-01-01', '2025-02-01')$$, '0A000', NULL, 'a chain has no threshold');
 SELECT throws_ok($$SELECT raxx_detect.calibrate('auth_login_failure_burst', '2025-01-01', '2025-02-01', '{window}')$$, '22023', NULL, 'a window is no threshold');
 SELECT throws_ok($$SELECT raxx_detect.calibrate('auth_login_failure_burst', '2020-01-01', '2020-02-01')$$, '55000', NULL, 'nothing is not calibrated');
-SELECT throws_ok($$SELECT raxx_detect.threshold_curve('email_pattern', 'begins', 'event_time', 'email', NULL, NULL, '1 minute', '{}', '-infinity', 'infinity')$$, '22023', NULL, 'a pattern has no curve');
-SELECT throws_ok($$SELECT raxx_detect.threshold_curve('velocity', 'begins', 'event_time', 'email', NULL, NULL, '1 minute', NULL, '-infinity', 'infinity')$$, '22004', NULL, 'who is watched is said');
+SELECT throws_ok($$SELECT raxx_detect.threshold_curve('email_pattern', 'begins', 'event_time', 'email', NULL, NULL, NULL, NULL, '1 minute', '{}', '-infinity', 'infinity')$$, '22023', NULL, 'a pattern has no curve');
+SELECT throws_ok($$SELECT raxx_detect.threshold_curve('velocity', 'begins', 'event_time', 'email', NULL, NULL, NULL, NULL, '1 minute', NULL, '-infinity', 'infinity')$$, '22004', NULL, 'who is watched is said');
 UPDATE raxx_detect.rules SET params = params - 'threshold' WHERE rule_id = 'signup_email_pattern_anomaly';
 SELECT is(raxx_detect.calibrated_parameters(r), '{}', 'of a rule without such a parameter there is no grid') FROM raxx_detect.rules r WHERE rule_id = 'signup_email_pattern_anomaly';
 SELECT throws_ok($$SELECT raxx_detect.calibrate('auth_session_creation_velocity', '2025-01-01', '2025-02-01')$$, '55000', NULL, 'nor what is not bound');
