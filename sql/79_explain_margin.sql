@@ -23,17 +23,48 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.rows_measured(raxx_detect.source_bindings, raxx_detect.series_measure, timestamptz, timestamptz) IS
 'The rows with from_time < time <= to_time that a measure counts, the first 20000 of them.';
 
-CREATE FUNCTION raxx_detect.counting_of(m raxx_detect.series_measure) RETURNS text
+CREATE FUNCTION raxx_detect.steps_measured(rule raxx_detect.rules, binding raxx_detect.source_bindings, entity text, from_time timestamptz, to_time timestamptz)
+RETURNS raxx_detect.rows_in_time LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    most CONSTANT int := 20000;
+    result raxx_detect.rows_in_time;
+BEGIN
+    EXECUTE format('SELECT array_agg(r.at ORDER BY r.at, r.step), array_agg(r.step ORDER BY r.at, r.step)
+                    FROM (SELECT t.%1$I AS at, s.step::text FROM %2$s t
+                          CROSS JOIN LATERAL (SELECT DISTINCT p.step FROM raxx_detect.step_patterns($4) p WHERE t.%3$I::text COLLATE "C" LIKE p.pattern) s
+                          WHERE t.%1$I > $1 AND t.%1$I <= $2 AND %4$s ORDER BY t.%1$I, s.step LIMIT $5) r',
+        raxx_detect.time_column(binding), binding.relation, raxx_detect.role_column(binding, rule.params ->> 'value'),
+        raxx_detect.is_entity(raxx_detect.entity_expression(rule, binding, rule.params ->> 'entity'), entity))
+    INTO result.times, result.keys USING from_time, to_time, entity, rule.params -> 'steps', most + 1;
+    result.is_cut := coalesce(cardinality(result.times) > most, false);
+    result.times := result.times[:most];
+    result.keys := result.keys[:most];
+    result.entities := array_fill(''::text, ARRAY[coalesce(cardinality(result.times), 0)]);
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION raxx_detect.steps_measured(raxx_detect.rules, raxx_detect.source_bindings, text, timestamptz, timestamptz) IS
+'As raxx_detect.rows_measured, for methods temporal and temporal_ordered: the steps that an entity''s rows are, the first 20000 of them.';
+
+CREATE FUNCTION raxx_detect.counting_of(rule raxx_detect.rules, m raxx_detect.series_measure) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN m.summed_up LIKE 'count(DISTINCT%' THEN 'distinct' ELSE 'velocity' END
+    SELECT CASE WHEN rule.method = 'temporal_ordered' THEN 'ordered' WHEN rule.method = 'temporal' OR m.summed_up LIKE 'count(DISTINCT%' THEN 'distinct' ELSE 'velocity' END
 $$;
-COMMENT ON FUNCTION raxx_detect.counting_of(raxx_detect.series_measure) IS 'The method by which what a measure counts is counted in a window.';
+COMMENT ON FUNCTION raxx_detect.counting_of(raxx_detect.rules, raxx_detect.series_measure) IS 'The method by which what a measure counts is counted in a window.';
 
 CREATE FUNCTION raxx_detect.fullest_window(counting text, rows raxx_detect.rows_in_time, window_length interval, OUT peak bigint, OUT at timestamptz)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF rows.times IS NULL THEN
         peak := 0;
+        RETURN;
+    END IF;
+    IF counting = 'ordered' THEN  -- the first so many steps, one after the other
+        SELECT k, s.at INTO peak, at
+        FROM generate_series((SELECT max(x::bigint) FROM unnest(rows.keys) x), 1, -1) k
+        CROSS JOIN LATERAL (SELECT coalesce(array_agg(r.t), '{}') AS times, coalesce(array_agg(''::text), '{}') AS entities, coalesce(array_agg(r.x), '{}') AS keys FROM unnest(rows.times, rows.keys) r(t, x) WHERE r.x::bigint <= k) first_ones
+        CROSS JOIN LATERAL (SELECT min(lower(e.episode)) AS at FROM raxx_detect.episodes_of(counting, first_ones.times, first_ones.entities, first_ones.keys, window_length, k) e) s
+        WHERE s.at IS NOT NULL ORDER BY k DESC LIMIT 1;
+        peak := coalesce(peak, 0);
         RETURN;
     END IF;
     peak := coalesce((SELECT max(e.peak) FROM raxx_detect.episodes_of(counting, rows.times, rows.entities, rows.keys, window_length, 1) e), 0);
@@ -75,20 +106,25 @@ DECLARE
     rows raxx_detect.rows_in_time;
     fullest record;
     shortest interval;
+    from_time timestamptz := raxx_detect.before(lower(finding.episode), window_length);
     ends timestamptz := coalesce(upper(finding.episode), raxx_detect.known_to(rule, finding));
 BEGIN
-    IF m.value IS NULL THEN
+    IF rule.method LIKE 'temporal%' THEN
+        rows := raxx_detect.steps_measured(rule, binding, finding.entity, from_time, ends);
+    ELSIF m.value IS NULL THEN
         RETURN NULL;
+    ELSE
+        rows := raxx_detect.rows_measured(binding, m, from_time, ends);
     END IF;
-    rows := raxx_detect.rows_measured(binding, m, raxx_detect.before(lower(finding.episode), window_length), ends);
-    fullest := raxx_detect.fullest_window(raxx_detect.counting_of(m), rows, window_length);
+    fullest := raxx_detect.fullest_window(raxx_detect.counting_of(rule, m), rows, window_length);
     IF fullest.peak = 0 THEN
         RETURN format('How close it was: the rows are no longer there, so only the finding tells: it would not have fired at a %s of %s.', CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, raxx_detect.in_figures(finding.observed + 1));
     ELSIF fullest.peak < threshold THEN
         RETURN format('How close it was: the rows that are there now would not show it any more: at most %s in %s, where the finding counted %s.', fullest.peak, raxx_detect.in_words(window_length), raxx_detect.in_figures(finding.observed));
     END IF;
-    shortest := raxx_detect.shortest_window(raxx_detect.counting_of(m), rows, window_length, threshold);
-    RETURN format('How close it was: it would not have fired at a %s of %s; it did fire %s%s.', CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, fullest.peak + 1,
+    shortest := raxx_detect.shortest_window(raxx_detect.counting_of(rule, m), rows, window_length, threshold);
+    RETURN format('How close it was: %sit did fire %s%s.', CASE WHEN rule.method <> 'temporal_ordered' THEN format('it would not have fired at a %s of %s; ',
+                CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, fullest.peak + 1) ELSE '' END,
             CASE WHEN shortest <= interval '1 microsecond' THEN format('however short the window, since %s of them bear the same time', threshold)
                  ELSE format('from a window of just over %s on', raxx_detect.exactly(shortest - interval '1 microsecond')) END,
             CASE WHEN rows.is_cut THEN ', by the first 20000 of its rows' ELSE '' END
@@ -163,7 +199,7 @@ DECLARE
 BEGIN
     IF binding.source IS NOT NULL AND NOT conditions ?| '{rows_gone,mix,hour,day}' THEN
         BEGIN
-            said := CASE WHEN rule.method IN ('velocity', 'spike', 'distinct', 'distinct + velocity', 'pattern', 'ratio') THEN raxx_detect.margin_of_burst(rule, binding, finding)
+            said := CASE WHEN rule.method IN ('velocity', 'spike', 'distinct', 'distinct + velocity', 'pattern', 'ratio', 'temporal', 'temporal_ordered') THEN raxx_detect.margin_of_burst(rule, binding, finding)
                          WHEN rule.method = 'gap' THEN raxx_detect.margin_of_gap(binding, finding)
                          WHEN rule.method = 'unmatched' THEN raxx_detect.margin_of_change(rule, finding) END;
         EXCEPTION WHEN OTHERS THEN

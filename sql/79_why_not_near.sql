@@ -72,8 +72,10 @@ RETURNS SETOF record LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_tem
         ('distinct permissions denied', (rule.params ->> 'distinct_threshold')::bigint, false),
         ('denials', NULL, true)) c(unit, threshold, learns) WHERE rule.method = 'distinct + velocity'
     UNION ALL
+    SELECT CASE rule.method WHEN 'temporal' THEN 'different steps' ELSE 'steps in order' END, coalesce((rule.params ->> 'threshold')::bigint, jsonb_array_length(rule.params -> 'steps')), false WHERE rule.method LIKE 'temporal%'
+    UNION ALL
     SELECT CASE WHEN rule.params ?| '{excluded_causes,deploy_margin}' THEN 'distinct dynos restarted' WHEN rule.method = 'distinct' THEN 'distinct values of ' || (rule.params ->> 'value') ELSE rows_called END,
-           (rule.params ->> 'threshold')::bigint, rule.baseline_window IS NOT NULL AND NOT rule.params ?| '{excluded_causes,deploy_margin}' WHERE rule.method <> 'distinct + velocity'
+           (rule.params ->> 'threshold')::bigint, rule.baseline_window IS NOT NULL AND NOT rule.params ?| '{excluded_causes,deploy_margin}' WHERE rule.method <> 'distinct + velocity' AND rule.method NOT LIKE 'temporal%'
 $$;
 COMMENT ON FUNCTION raxx_detect.burst_conditions(raxx_detect.rules, text) IS 'The conditions of a rule about bursts: the unit that each counts, its threshold, and whether a baseline may take its place.';
 
@@ -94,10 +96,11 @@ DECLARE
 BEGIN
     FOR c IN SELECT * FROM raxx_detect.burst_conditions(rule, (SELECT k.rows_called FROM raxx_detect.source_kinds k WHERE k.source = binding.source)) LOOP
         m := raxx_detect.measure_of(rule, binding, raxx_detect.as_if_found(rule, binding.source, entity, c.unit));
-        rows := raxx_detect.rows_measured(binding, m, from_time, at + window_length);
+        rows := CASE WHEN rule.method LIKE 'temporal%' THEN raxx_detect.steps_measured(rule, binding, raxx_detect.bounded_entity(entity), from_time, at + window_length)
+                     ELSE raxx_detect.rows_measured(binding, m, from_time, at + window_length) END;
         any_rows := any_rows OR rows.times IS NOT NULL;
         l := CASE WHEN c.learns THEN raxx_detect.limit_at(rule, binding, entity, at, c.threshold) ELSE (entity, '-infinity', c.threshold, 'threshold', NULL)::raxx_detect.count_limit END;
-        said := said || raxx_detect.near_in_words(raxx_detect.counting_of(m), c.unit, rows, window_length, l.threshold,
+        said := said || raxx_detect.near_in_words(raxx_detect.counting_of(rule, m), c.unit, rows, window_length, l.threshold,
             CASE WHEN l.threshold IS NULL THEN 'no limit, since the baseline is not ready' ELSE raxx_detect.limit_in_words(rule, binding, l, at) END);
     END LOOP;
     IF rule.params ?| '{excluded_causes,deploy_margin}' THEN
@@ -109,7 +112,7 @@ BEGIN
                 (SELECT string_agg(e, ', ') FROM jsonb_array_elements_text(rule.params -> 'excluded_causes') e), raxx_detect.in_words((rule.params ->> 'deploy_margin')::interval));
         END IF;
     END IF;
-    IF NOT any_rows THEN
+    IF NOT any_rows AND m.value IS NOT NULL THEN
         nearest := raxx_detect.nearest_row(binding, m, at);
         said := said || coalesce('its nearest row is of ' || raxx_detect.time_in_words(nearest), format('%s has no row of that %s within a day of it', binding.source, rule.params ->> 'entity'));
     END IF;

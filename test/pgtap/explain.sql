@@ -1,6 +1,6 @@
 -- explain: every method's findings are explained with their numbers, and the margins are those that a naive computation has.
 BEGIN;
-SELECT plan(74);
+SELECT plan(78);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_min_messages = warning;
 
@@ -150,6 +150,26 @@ SELECT ok(pg_temp.page('now') LIKE '%Who was told: nobody. No message about it i
 SELECT ok(pg_temp.page('now') LIKE '%People: nobody has looked at it yet.%', 'new');
 UPDATE raxx_detect.detection_findings SET triage = 'closed', disposition = 'true_positive' WHERE entity = 'now';
 SELECT ok(pg_temp.page('now') LIKE '%People: closed as true_positive.%', 'closed');
+
+-- ---- rules of one's own: steps, and rows that count -------------------------------------------------------------------------
+SELECT raxx_detect.create_source('{"source": "acts", "rows_called": "acts", "meaning": "Acts.", "roles": [{"role": "event_time", "type": "timestamptz", "meaning": "When."},
+    {"role": "who", "type": "text", "meaning": "Who."}, {"role": "what", "type": "text", "meaning": "What."}]}'::jsonb);
+SELECT raxx_detect.create_rule(jsonb_build_object('rule_id', r, 'title', 't', 'method', method, 'severity', 'high', 'sources', '["acts"]'::jsonb, 'false_alarms_per_month', 1, 'escalation_owner', 'o', 'runbook', 'r', 'params', params))
+FROM (VALUES ('own_any', 'temporal', '{"entity": "who", "value": "what", "steps": ["a*", "b", "c"], "window": "30 s", "threshold": 3}'::jsonb),
+             ('own_ordered', 'temporal_ordered', '{"entity": "who", "value": "what", "steps": ["a*", "b", "c"], "window": "30 s"}'),
+             ('own_some', 'velocity', '{"entity": "who", "filter": "what", "only": ["a*", "b"], "window": "30 s", "threshold": 4}')) v(r, method, params);
+UPDATE raxx_detect.rules SET state = 'dormant' WHERE rule_id LIKE 'own%';
+CREATE TABLE acts (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_time timestamptz, who text, what text);
+INSERT INTO acts (event_time, who, what) SELECT '2024-03-09 12:00+00'::timestamptz + (n * 5) * interval '1 second', w, x FROM (VALUES ('all', '{c,a1,b,c}'::text[]), ('mixed', '{b,c,a1,d,d,d}'), ('two', '{a1,c,b}'), ('late', '{c,b,d}'), ('some', '{a1,d,b,d,a2,b}')) v(w, xs)
+CROSS JOIN unnest(xs) WITH ORDINALITY u(x, n);
+SELECT raxx_detect.bind_source('acts', 'acts');
+SELECT raxx_detect.run(rule_id, '2024-03-09 13:00+00') FROM raxx_detect.rules WHERE rule_id LIKE 'own%';
+CREATE FUNCTION pg_temp.own(rule text, of text) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.flat(raxx_detect.explain(max(finding_id))) FROM raxx_detect.detection_findings WHERE rule_id = rule AND entity = of $$;
+SELECT ok(pg_temp.own('own_any', 'mixed') LIKE '%any 30 s hold 3 or more different steps of one who.%it would not have fired at a threshold of 4; it did fire from a window of just over 10 s on.%', 'steps in any order');
+SELECT ok(pg_temp.own('own_ordered', 'all') LIKE '%any 30 s hold 3 or more steps in order of one who.%it did fire from a window of just over 10 s on.%', 'steps in order');
+SELECT ok(pg_temp.own('own_some', 'some') LIKE '%it would not have fired at a threshold of 5; it did fire from a window of just over 25 s on.%', 'rows that count');
+SELECT ok(pg_temp.flat(raxx_detect.why_not('own_ordered', 'two', '2024-03-09 12:00:10+00')) LIKE '%at most 2 steps in order in 30 s%against the threshold of 3: 1 short of it.%' AND
+          pg_temp.flat(raxx_detect.why_not('own_ordered', 'late', '2024-03-09 12:00:10+00')) LIKE '%no steps in order at all around that time%', 'why_not: steps in another order, or without the first');
 
 -- ---- exceptions, silences, downgrades, history ------------------------------------------------------------------------------
 INSERT INTO raxx_detect.downgrades (rule_id, severity_from, severity_to, firings, reason, until) VALUES ('auth_rbac_denied_burst', 'high', 'medium', 6, 'fired 6 times, nobody acted', now() + interval '14 days');
