@@ -52,6 +52,9 @@ GRANT INSERT (rule_id, version, definition, reason), UPDATE (definition, reason)
 GRANT INSERT, DELETE ON raxx_detect.sweeps TO raxx_admin;  -- of sources of one's own
 GRANT DELETE ON raxx_detect.coverage, raxx_detect.baseline_days, raxx_detect.baseline_starts, raxx_detect.hourly_counts TO raxx_admin;
 GRANT UPDATE ON raxx_detect.sweeps TO raxx_admin;
+GRANT INSERT ON raxx_detect.tightenings TO raxx_admin;  -- what raxx_detect.refresh(true) does
+GRANT INSERT, UPDATE, DELETE ON raxx_detect.baseline_days, raxx_detect.baselines TO raxx_admin;
+GRANT UPDATE ON raxx_detect.heartbeat TO raxx_admin;
 GRANT UPDATE (channel, state, deadline, last_error) ON raxx_detect.deliveries TO raxx_admin;  -- what waits follows its channel
 
 -- The runner. It may not delete records of its runs: raxx_detect.prune_records is for the owner, or grant it DELETE on them.

@@ -194,11 +194,11 @@ COMMENT ON FUNCTION raxx_detect.keep_evidence() IS
 'Trigger: takes the hashes of the rows that a finding''s evidence names, when it is found, and again when it comes to name others. What keeps them from being taken is noted in raxx_detect.finding_rows, or a warning where that may not be written; the finding is written all the same.';
 
 CREATE TRIGGER keep_evidence AFTER INSERT ON raxx_detect.detection_findings FOR EACH ROW
-WHEN (NEW.detected_at = now() AND NEW.rule_id NOT LIKE '% (self-test)') EXECUTE FUNCTION raxx_detect.keep_evidence();
+WHEN (NEW.detected_at = now() AND NOT raxx_detect.is_trial(NEW.rule_id)) EXECUTE FUNCTION raxx_detect.keep_evidence();
 COMMENT ON TRIGGER keep_evidence ON raxx_detect.detection_findings IS 'Takes the hashes of a new finding''s rows. Rows that a dump brings have theirs.';
 
 CREATE TRIGGER keep_new_evidence AFTER UPDATE OF evidence ON raxx_detect.detection_findings FOR EACH ROW
-WHEN (NEW.updated_at = now() AND NEW.rule_id NOT LIKE '% (self-test)' AND OLD.evidence -> 'rows' IS DISTINCT FROM NEW.evidence -> 'rows')
+WHEN (NEW.updated_at = now() AND NOT raxx_detect.is_trial(NEW.rule_id) AND OLD.evidence -> 'rows' IS DISTINCT FROM NEW.evidence -> 'rows')
 EXECUTE FUNCTION raxx_detect.keep_evidence();
 COMMENT ON TRIGGER keep_new_evidence ON raxx_detect.detection_findings IS 'Takes the hashes of the rows that a finding has come to name.';
 

@@ -151,8 +151,9 @@ BEGIN
             least(raxx_detect.alarm_budget(rule) / raxx_detect.tests_a_month(b.rows, b.days), 1)));
     END LOOP;
     least_allowed := ceil(current * (SELECT s.tighten_to FROM raxx_detect.tuning_settings s))::bigint;
-    -- A window lies in two cells at most: none of the days before can have held more than twice the most of a cell.
-    threshold := greatest(by_tail, 2 * most + 1, (rule.params ->> 'baseline_floor')::bigint, least_allowed);
+    -- A window lies in two cells at most: none of the days before can have held more than twice the most of a cell. The limit by the tail is
+    -- never below baseline_floor.
+    threshold := greatest(by_tail, 2 * most + 1, least_allowed);
     IF most = 0 OR NOT threshold < current THEN
         threshold := NULL;
         RETURN;

@@ -116,7 +116,7 @@ BEGIN
             ELSE format('there are %s or more %s in any %s. There were %s at most, of %s', shown_limit, finding.unit, window_words, raxx_detect.in_figures(finding.observed), finding.sample_size) END
         WHEN 'unmatched' THEN format('a change has no record that agrees in %s within %s of it, before or after. %s had none', (SELECT string_agg(m, ' and ') FROM jsonb_array_elements_text(p -> 'match') m),
                 raxx_detect.in_words((coalesce(e ->> 'tolerance', p ->> 'tolerance'))::interval), raxx_detect.number_of(finding.observed, 'change', 'changes'))
-        ELSE format('%s or more %s of one %s fall into any %s. The fullest such window held %s (%s)', shown_limit, finding.unit, role, window_words, raxx_detect.in_figures(finding.observed),
+        ELSE format('any %s hold %s or more %s of one %s. The fullest such window held %s (%s)', window_words, shown_limit, finding.unit, role, raxx_detect.in_figures(finding.observed),
                 raxx_detect.number_of(finding.sample_size, 'row', 'rows')) END;
 END $$;
 COMMENT ON FUNCTION raxx_detect.predicate_of(raxx_detect.rules, raxx_detect.detection_findings) IS 'The rule''s predicate, by the condition that the finding is told by, and its value against the threshold: what follows "fires when".';
@@ -255,6 +255,7 @@ BEGIN
     IF number = 0 THEN
         RETURN 'Who was told: nobody. '
             || CASE WHEN finding.exception_id IS NOT NULL THEN 'An exception holds for it.'
+                    WHEN raxx_detect.is_trial(finding.rule_id) THEN 'Its rule is only tried.'
                     WHEN finding.detected_at < now() - raxx_detect.keep_runs() THEN 'Records of messages are not kept for ever, and it is old.'
                     ELSE 'No message about it is on record: it was found before there were messages, or came with a restored dump.' END;
     END IF;

@@ -208,7 +208,7 @@ RETURNS SETOF raxx_detect.calibration LANGUAGE plpgsql ROWS 20 SET search_path =
 #variable_conflict use_variable
 DECLARE
     rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
-    current jsonb := (SELECT jsonb_object_agg(p, rule.params -> p) FROM unnest(raxx_detect.calibrated_parameters(rule)) p);
+    current jsonb := (SELECT coalesce(jsonb_object_agg(p, rule.params -> p), '{}') FROM unnest(raxx_detect.calibrated_parameters(rule)) p);
     counts_from timestamptz := greatest(from_time, raxx_detect.rows_begin(rule) - interval '1 microsecond');
     days float8;
     truth raxx_detect.detection_findings[];

@@ -209,10 +209,10 @@ RAXX_FUNCTION(raxx_limited_episodes) {
 RAXX_FUNCTION(raxx_threshold_curve) {
     require_argument(fcinfo, 1, "relation");
     const Method method = method_argument(fcinfo, 0);
-    if (method == Method::email_pattern) {
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("patterns have no curve"),
-                 errdetail("The method is email_pattern."), errhint("The methods are velocity and distinct.")));
+    if (method != Method::velocity && method != Method::distinct) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("only counts have a curve"),
+                        errdetail("Each threshold's episodes are counted by rows or by values."),
+                        errhint("The methods are velocity and distinct.")));
     }
     Spec spec = {};
     spec.method = method == Method::distinct ? Method::distinct_counts : Method::velocity_counts;

@@ -1,9 +1,10 @@
 -- backtest: finds what a live run finds that was set to the same parameters, touches nothing, needs no more rights than it says,
 -- and can be refused and cancelled. (That it finds what runs find, whatever the rows, is tested by make property.)
 BEGIN;
-SELECT plan(39);
+SELECT plan(42);
 SET LOCAL timezone = 'UTC';
 
+CREATE TEMP TABLE shipped_rules AS SELECT rule_id, params, false_alarms_per_month FROM raxx_detect.rules;
 CREATE FUNCTION pg_temp.pseudo_random(n bigint, seed bigint, below bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS 'SELECT (hashint8extended(n, seed) & 1073741823) % below';
 CREATE TABLE sessions (id bigint PRIMARY KEY, event_time timestamptz, ip inet);
@@ -121,6 +122,41 @@ SELECT throws_ok($$SELECT raxx_detect.backtest('auth_session_creation_velocity',
 SELECT throws_ok($$SELECT raxx_detect.backtest('data_audit_log_hash_chain_break', '2024-03-13', '2024-03-19')$$, '0A000', NULL, 'a chain is of no stretch');
 SELECT throws_ok($$SELECT raxx_detect.backtest('auth_rbac_denied_burst', '2024-03-13', '2024-03-19')$$, '55000', NULL, 'what is not bound');
 SELECT results_eq('SELECT findings, coverage, runs, deliveries, days, baselines FROM state', 'SELECT findings, coverage, runs, deliveries, days, baselines FROM before_errors', 'what failed has left nothing, either');
+
+-- ---- every method: a fixture replayed is a fixture tested ------------------------------------------------------------------
+CREATE FUNCTION pg_temp.replay_fixtures(OUT rule text, OUT fixture text, OUT expected bigint, OUT replayed bigint, OUT points bigint)
+RETURNS SETOF record LANGUAGE plpgsql AS $$
+DECLARE
+    f raxx_detect.fixtures;
+    ends timestamptz;
+BEGIN
+    FOR f IN SELECT x.* FROM raxx_detect.fixtures x JOIN raxx_detect.rules r USING (rule_id)
+             WHERE r.method <> 'chain' AND (x.name LIKE 'positive%' OR x.name LIKE 'near_miss%') AND NOT x.fixture ? 'chain'
+               -- Who is not active for want of rows is replayed all the same.
+               AND (x.rule_id, x.name) NOT IN (('data_backtest_benford', 'near_miss_active'), ('webhook_postmark_bounce_spike', 'near_miss_volume')) ORDER BY x.rule_id, x.name LOOP
+        rule := f.rule_id;
+        fixture := f.name;
+        expected := jsonb_array_length(f.fixture -> 'expect');
+        ends := (f.fixture ->> 'start')::timestamptz + (f.fixture ->> 'as_of')::interval;
+        BEGIN
+            PERFORM raxx_detect.load_fixture(f.fixture);
+            UPDATE raxx_detect.rules r SET (params, false_alarms_per_month) = (SELECT k.params || coalesce(f.fixture -> 'params', '{}'), k.false_alarms_per_month
+                FROM pg_temp.shipped_rules k WHERE k.rule_id = r.rule_id) WHERE r.rule_id = f.rule_id;
+            SELECT count(*) INTO replayed FROM raxx_detect.backtest(f.rule_id, '-infinity', ends);
+            points := NULL;
+            SELECT count(*) INTO points FROM raxx_detect.calibrate(f.rule_id, ends - interval '40 days', ends,
+                (raxx_detect.calibrated_parameters(raxx_detect.find_rule(f.rule_id)))[1:1]) WHERE f.name = 'positive';
+            RAISE EXCEPTION USING ERRCODE = 'RX001';
+        EXCEPTION WHEN SQLSTATE 'RX001' THEN
+            NULL;
+        END;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+CREATE TEMP TABLE fixtures_replayed AS SELECT * FROM pg_temp.replay_fixtures();
+SELECT is_empty('SELECT * FROM fixtures_replayed WHERE replayed IS DISTINCT FROM expected', 'a backtest of a fixture finds what the fixture expects');
+SELECT cmp_ok(count(DISTINCT rule), '>=', 16::bigint, 'of every rule') FROM fixtures_replayed WHERE expected > 0;
+SELECT is_empty('SELECT * FROM fixtures_replayed WHERE fixture = ''positive'' AND points < 3', 'and calibrate has a grid for each');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,7 +1,7 @@
 -- calibrate: its grid is what backtests at each of its points find, on random rows with ties, in one pass or by replays; what
 -- was confirmed is no false alarm, and is marked where it would be lost; and the verdict is kept.
 BEGIN;
-SELECT plan(39);
+SELECT plan(42);
 SET LOCAL timezone = 'UTC';
 
 CREATE FUNCTION pg_temp.pseudo_random(n bigint, seed bigint, below bigint) RETURNS bigint
@@ -92,6 +92,10 @@ SELECT is(calibration, NULL, 'other parameters have not been looked at') FROM ra
 SELECT throws_ok($$SELECT raxx_detect.calibrate('data_audit_log_hash_chain_break', '2025-01-01', '2025-02-01')$$, '0A000', NULL, 'a chain has no threshold');
 SELECT throws_ok($$SELECT raxx_detect.calibrate('auth_login_failure_burst', '2025-01-01', '2025-02-01', '{window}')$$, '22023', NULL, 'a window is no threshold');
 SELECT throws_ok($$SELECT raxx_detect.calibrate('auth_login_failure_burst', '2020-01-01', '2020-02-01')$$, '55000', NULL, 'nothing is not calibrated');
+SELECT throws_ok($$SELECT raxx_detect.threshold_curve('email_pattern', 'begins', 'event_time', 'email', NULL, NULL, '1 minute', '{}', '-infinity', 'infinity')$$, '22023', NULL, 'a pattern has no curve');
+SELECT throws_ok($$SELECT raxx_detect.threshold_curve('velocity', 'begins', 'event_time', 'email', NULL, NULL, '1 minute', NULL, '-infinity', 'infinity')$$, '22004', NULL, 'who is watched is said');
+UPDATE raxx_detect.rules SET params = params - 'threshold' WHERE rule_id = 'signup_email_pattern_anomaly';
+SELECT is(raxx_detect.calibrated_parameters(r), '{}', 'of a rule without such a parameter there is no grid') FROM raxx_detect.rules r WHERE rule_id = 'signup_email_pattern_anomaly';
 SELECT throws_ok($$SELECT raxx_detect.calibrate('auth_session_creation_velocity', '2025-01-01', '2025-02-01')$$, '55000', NULL, 'nor what is not bound');
 
 SELECT * FROM finish();

@@ -110,7 +110,7 @@ SELECT ok(count(*) >= 8, 'of many findings') FROM raxx_detect.detection_findings
 INSERT INTO denials (event_time, operator, permission) SELECT '2024-03-07 14:00+00'::timestamptz + n * interval '96 seconds', 'mallory', 'area' || n || ':admin' FROM generate_series(0, 5) n;
 SELECT raxx_detect.run('auth_rbac_denied_burst', '2024-03-07 15:00+00');
 CREATE FUNCTION pg_temp.page(of text) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.flat(raxx_detect.explain(max(finding_id))) FROM raxx_detect.detection_findings WHERE entity = of $$;
-SELECT ok(pg_temp.page('mallory') LIKE '%the rule fires when 3 or more denials of elevated permissions of one operator fall into any 10 min. The fullest such window held 6 (6 rows).%', 'predicate, window, value against threshold');
+SELECT ok(pg_temp.page('mallory') LIKE '%the rule fires when any 10 min hold 3 or more denials of elevated permissions of one operator. The fullest such window held 6 (6 rows).%', 'predicate, window, value against threshold');
 SELECT ok(pg_temp.page('mallory') LIKE '%it would not have fired at a threshold of 7; it did fire from a window of just over 3 min 12 s on.%', 'the margin');
 SELECT ok(pg_temp.page('mallory') LIKE '%It lasted from 2024-03-07 14:03:12 UTC to 2024-03-07 14:14:48 UTC (11 min 36 s).%', 'the episode, in UTC');
 SET LOCAL timezone = 'Asia/Kathmandu'; SET LOCAL datestyle = 'SQL, DMY'; SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL extra_float_digits = -10; SET LOCAL standard_conforming_strings = off;
