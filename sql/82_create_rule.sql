@@ -410,8 +410,10 @@ BEGIN
     END IF;
     DELETE FROM raxx_detect.detection_findings f WHERE f.rule_id = rule_id;
     DELETE FROM raxx_detect.fixtures f WHERE f.rule_id = rule_id;
-    DELETE FROM raxx_detect.rule_runs u WHERE u.rule_id = rule_id;
+    IF has_table_privilege('raxx_detect.rule_runs', 'DELETE') THEN  -- else they stay: they are records
+        DELETE FROM raxx_detect.rule_runs u WHERE u.rule_id = rule_id;
+    END IF;
     DELETE FROM raxx_detect.rules r WHERE r.rule_id = rule_id;
 END $$;
 COMMENT ON FUNCTION raxx_detect.drop_rule(text) IS
-'Deletes a rule of one''s own that has found nothing, with its fixtures, baseline and record of runs; its versions stay in raxx_detect.rule_versions. Errors: 42704 unknown rule, 2BP01 it came with the extension, has findings, or has a shadow.';
+'Deletes a rule of one''s own that has found nothing, with its fixtures and baseline, and with the record of its runs if the caller may delete that; its versions stay in raxx_detect.rule_versions. Errors: 42704 unknown rule, 2BP01 it came with the extension, has findings, or has a shadow.';
