@@ -103,15 +103,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.in_words_utc(timestamptz) IS 'A time as a sentence says it, whatever the session''s settings: to the minute, in UTC.';
 
-CREATE FUNCTION raxx_detect.hold_activations() RETURNS void
+CREATE FUNCTION raxx_detect.hold_heartbeat(wait boolean) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF has_table_privilege('raxx_detect.heartbeat', 'UPDATE') THEN
+    IF NOT has_table_privilege('raxx_detect.heartbeat', 'UPDATE') THEN
+        RETURN true;
+    ELSIF wait THEN
         PERFORM FROM raxx_detect.heartbeat h FOR NO KEY UPDATE;
+    ELSE
+        PERFORM FROM raxx_detect.heartbeat h FOR NO KEY UPDATE SKIP LOCKED;
     END IF;
+    RETURN FOUND;
 END $$;
-COMMENT ON FUNCTION raxx_detect.hold_activations() IS
-'Until the transaction ends, no other run makes a rule active: of two that would take the last place one gets it. (A row lock, since anybody could take an advisory one; a role that may not take it risks one rule too many, which the refresh says.)';
+COMMENT ON FUNCTION raxx_detect.hold_heartbeat(boolean) IS
+'Until the transaction ends, no other run makes a rule active or tunes: of two that would take the last place one gets it. False, unless wait, if another transaction does so now. (A row lock, since anybody could take an advisory one; a role that may not take it risks one rule too many, which the refresh says.)';
 
 CREATE FUNCTION raxx_detect.require_reason(reason text, what text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

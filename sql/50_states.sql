@@ -186,8 +186,12 @@ BEGIN
     as_of := raxx_detect.state_as_of(rule_id, as_of);
     due := raxx_detect.due_state(rule, as_of);
     IF due.state IN ('live', 'placeholder') AND NOT rule.state IN ('live', 'placeholder') THEN
-        PERFORM raxx_detect.hold_activations();
-        due := raxx_detect.due_state(rule, as_of);
+        -- A run waits for no other, which may take long; the next one looks again.
+        IF raxx_detect.hold_heartbeat(wait => false) THEN
+            due := raxx_detect.due_state(rule, as_of);
+        ELSE
+            SELECT 'dormant' AS state, 'it is ready; another run is making a rule active, and the next run looks again' AS reason, NULL AS cause INTO due;
+        END IF;
     END IF;
     RETURN raxx_detect.change_state(rule_id, due.state, due.reason, due.cause);
 END $$;

@@ -206,7 +206,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     state text; message text; detail text; hint text;
 BEGIN
-    IF has_table_privilege('raxx_detect.downgrades', 'INSERT') THEN
+    IF has_table_privilege('raxx_detect.downgrades', 'INSERT') AND raxx_detect.hold_heartbeat(wait => false) THEN
         PERFORM FROM raxx_detect.self_tune();
     END IF;
 EXCEPTION WHEN OTHERS THEN  -- what cannot be tuned must not undo what the run has found

@@ -271,7 +271,7 @@ BEGIN
     END IF;
     PERFORM raxx_detect.check_as_of(as_of);
     IF apply THEN
-        PERFORM raxx_detect.hold_activations();
+        PERFORM raxx_detect.hold_heartbeat(wait => true);
     END IF;
     plan := ARRAY(SELECT p FROM raxx_detect.plan_refresh(as_of) p);  -- all of it before any of it is done
     FOREACH planned IN ARRAY plan LOOP
