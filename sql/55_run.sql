@@ -117,10 +117,17 @@ COMMENT ON FUNCTION raxx_detect.baseline_reach(raxx_detect.rules) IS
 CREATE FUNCTION raxx_detect.judged_from(rule raxx_detect.rules, binding raxx_detect.source_bindings, settled timestamptz)
 RETURNS timestamptz LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN CASE WHEN rule.method = 'gap' THEN coalesce(raxx_detect.last_event(binding, settled), settled) ELSE settled END;
+    IF rule.method = 'gap' THEN
+        RETURN coalesce(raxx_detect.last_event(binding, settled), settled);
+    ELSIF rule.params ? 'deploy_margin' THEN
+        -- A deploy may have explained rows of an episode since it was looked at: all of it is judged anew.
+        RETURN coalesce((SELECT raxx_detect.before(min(lower(f.episode)), interval '1 microsecond') FROM raxx_detect.detection_findings f
+                         WHERE f.rule_id = rule.rule_id AND f.source = binding.source AND f.episode @> settled), settled);
+    END IF;
+    RETURN settled;
 END $$;
 COMMENT ON FUNCTION raxx_detect.judged_from(raxx_detect.rules, raxx_detect.source_bindings, timestamptz) IS
-'From when on an evaluation finds the truth, if everything up to settled is: from there, or, since a gap begins with a row, from the last one that is settled.';
+'From when on an evaluation finds the truth, if everything up to settled is: from there; or, since a gap begins with a row, from the last one that is settled; or, where deploys explain rows afterwards, from the beginning of the episode that lasts then.';
 
 CREATE FUNCTION raxx_detect.judge_slice(rule raxx_detect.rules, binding raxx_detect.source_bindings, as_of timestamptz,
     settles_to timestamptz, INOUT result raxx_detect.rule_run, settled_before timestamptz DEFAULT NULL)

@@ -15,7 +15,7 @@ import psycopg2
 
 # (what is broken, the function, the text, what it is replaced by). Where a mutant concerns but some rules, GROUPS says whose
 # streams to play.
-GROUPS = {'how bad a gap looked stays': 'audit,audit with a cadence',
+GROUPS = {'how bad a gap looked stays': 'audit,audit with a cadence', 'what a deploy has explained since is kept': 'restarts',
           'evaluate_unmatched': 'changes', 'unexplained_restart': 'restarts', 'surprising_shape': 'signups', 'judge_failures': 'webhooks',
           'gap_candidate': 'audit', 'judged_from': 'audit', 'quiet_stretch': 'audit', 'join_verdicts': 'returns',
           'takes_over': 'sessions with a baseline,errors with a baseline,passkeys with a baseline,sign-ups with a baseline', 'judging_day': 'sessions with a baseline', 'burst_candidates': 'logins',
@@ -44,6 +44,7 @@ MUTANTS = [
     ('a gap of exactly the limit counts', 'gap_candidate', 'inside > business_gap THEN', 'inside >= business_gap THEN'),
     ('a shape that began at the edge of what is settled is not known', 'surprising_shape', 'OR w.at = $8 AND $11 = $8', ''),
     ('a restart at the edge of a deploy is not explained', 'unexplained_restart', 'd.%2$I <= t.%3$I + interval', 'd.%2$I < t.%3$I + interval'),
+    ('what a deploy has explained since is kept', 'judged_from', "rule.params ? 'deploy_margin'", 'false'),
     ('a change is judged before its record may come', 'evaluate_unmatched', 'raxx_detect.before(as_of, tolerance), tolerance', 'as_of, tolerance'),
     ('the threshold of a ratio is one less', 'judge_failures', 'ELSE j.k >= $10', 'ELSE j.k >= $10 - 1'),
     ('two runs at once', 'run_rule', 'FOR NO KEY UPDATE SKIP LOCKED', ''),
