@@ -314,11 +314,11 @@ sub log_of
 	return -e $instance->{log_file} ? slurp_file($instance->{log_file}) =~ s/[^\n]*\z//r : '';
 }
 
-# The lines of a log that say so, as hashes.
+# The lines of a log that say so, as hashes. While it connects, libpq may have written a line of its own: a server's last word.
 sub logged
 {
 	my ($log, $event) = @_;
-	return grep { $_->{event} eq $event } map { decode_json($_) } split /\n/, $log;
+	return grep { $_->{event} eq $event } map { decode_json($_) } grep { /^\{/ } split /\n/, $log;
 }
 
 1;
