@@ -218,6 +218,7 @@ DECLARE
     rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
 BEGIN
     PERFORM raxx_detect.check_params(rule, params);
+    PERFORM raxx_detect.check_params(rule.method, rule.params || params, rule.baseline_window);  -- they have to fit each other, too
     UPDATE raxx_detect.rules r SET params = r.params || set_params.params,
         calibration = CASE WHEN r.params @> set_params.params THEN r.calibration END,
         calibrated_at = CASE WHEN r.params @> set_params.params THEN r.calibrated_at END
@@ -232,4 +233,4 @@ BEGIN
     RETURN rule.params || set_params.params;
 END $$;
 COMMENT ON FUNCTION raxx_detect.set_params(text, jsonb) IS
-'Changes the named parameters of a rule, from its next run on, and returns all of them. Where its baseline counts otherwise from then on (another window, entity, time zone), its days are read again. Errors: 42704 unknown rule, 22023 a parameter that the rule does not have, or a value that does not fit; nothing changes then.';
+'Changes the named parameters of a rule, from its next run on, and returns all of them. Where its baseline counts otherwise from then on (another window, entity, time zone), its days are read again. Errors: 42704 unknown rule, 22023 a parameter that the rule does not have, or a value that does not fit, or not the others; nothing changes then.';

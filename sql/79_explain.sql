@@ -200,9 +200,10 @@ BEGIN
     END IF;
     IF raxx_detect.has_table('silences') THEN
         consulted := consulted || 'silences'::text;
-        FOR x IN SELECT s.* FROM raxx_detect.silences s WHERE coalesce(s.rule_id = finding.rule_id, true) AND coalesce(raxx_detect.bounded_entity(s.entity) = finding.entity, true)
+        FOR x IN SELECT s.* FROM raxx_detect.silences s WHERE coalesce(s.rule_id = finding.rule_id, (SELECT r.allows_exceptions FROM raxx_detect.rules r WHERE r.rule_id = finding.rule_id)) AND coalesce(raxx_detect.bounded_entity(s.entity) = finding.entity, true)
                    AND s.starts_at <= greatest(now(), finding.updated_at) AND coalesce(least(s.ended_at, s.until), 'infinity') >= finding.detected_at ORDER BY s.silence_id DESC LIMIT 3 LOOP
-            said := said || format('silence %s (%s; by %s, from %s to %s) holds messages about it back', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.starts_at)), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.until))));
+            said := said || format('silence %s (%s; by %s, from %s to %s) %s back what is new about it', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', x.starts_at)), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.until))),
+                CASE WHEN least(x.ended_at, x.until) > now() THEN 'holds' ELSE 'held' END);
         END LOOP;
     END IF;
     IF raxx_detect.has_table('downgrades') THEN
@@ -272,7 +273,7 @@ BEGIN
         SELECT string_agg(format('%s at %s by %s%s%s', a.action, raxx_detect.time_in_words(date_trunc('second', a.acted_at)), raxx_detect.plain(a.acted_by), coalesce(' as ' || a.disposition, ''), coalesce(' (' || raxx_detect.plain(a.note) || ')', '')), '; ' ORDER BY a.action_id)
         INTO history FROM (SELECT * FROM raxx_detect.finding_actions f WHERE f.finding_id = finding.finding_id ORDER BY f.action_id DESC LIMIT 6) a;
     END IF;
-    RETURN format('People: %s', CASE finding.triage WHEN 'new' THEN 'nobody has looked at it yet' WHEN 'acknowledged' THEN 'somebody is at it' ELSE format('closed%s', coalesce(' as ' || finding.disposition, '')) END)
+    RETURN format('People: %s', CASE finding.triage WHEN 'new' THEN CASE WHEN history IS NULL THEN 'nobody has looked at it yet' ELSE 'it is open again' END WHEN 'acknowledged' THEN 'somebody is at it' ELSE format('closed%s', coalesce(' as ' || finding.disposition, '')) END)
         || coalesce('. ' || history, '') || '.';
 END $$;
 COMMENT ON FUNCTION raxx_detect.explain_people(raxx_detect.detection_findings) IS 'The state of triage, and its history.';

@@ -51,8 +51,12 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION raxx_detect.counting_of(raxx_detect.rules, raxx_detect.series_measure) IS 'The method by which what a measure counts is counted in a window.';
 
-CREATE FUNCTION raxx_detect.fullest_window(counting text, rows raxx_detect.rows_in_time, window_length interval, OUT peak bigint, OUT at timestamptz)
+CREATE FUNCTION raxx_detect.fullest_window(counting text, rows raxx_detect.rows_in_time, window_length interval, not_before timestamptz,
+    OUT peak bigint, OUT at timestamptz)
 RETURNS record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    enough bigint := 0;
+    middle bigint;
 BEGIN
     IF rows.times IS NULL THEN
         peak := 0;
@@ -62,17 +66,28 @@ BEGIN
         SELECT k, s.at INTO peak, at
         FROM generate_series((SELECT max(x::bigint) FROM unnest(rows.keys) x), 1, -1) k
         CROSS JOIN LATERAL (SELECT coalesce(array_agg(r.t), '{}') AS times, coalesce(array_agg(''::text), '{}') AS entities, coalesce(array_agg(r.x), '{}') AS keys FROM unnest(rows.times, rows.keys) r(t, x) WHERE r.x::bigint <= k) first_ones
-        CROSS JOIN LATERAL (SELECT min(lower(e.episode)) AS at FROM raxx_detect.episodes_of(counting, first_ones.times, first_ones.entities, first_ones.keys, window_length, k) e) s
+        CROSS JOIN LATERAL (SELECT min(greatest(lower(e.episode), not_before)) AS at FROM raxx_detect.episodes_of(counting, first_ones.times, first_ones.entities, first_ones.keys, window_length, k) e
+                            WHERE coalesce(upper(e.episode), 'infinity') > not_before) s
         WHERE s.at IS NOT NULL ORDER BY k DESC LIMIT 1;
         peak := coalesce(peak, 0);
         RETURN;
     END IF;
     peak := coalesce((SELECT max(e.peak) FROM raxx_detect.episodes_of(counting, rows.times, rows.entities, rows.keys, window_length, 1) e), 0);
+    WHILE peak > enough AND not_before > '-infinity' LOOP
+        middle := enough + (peak - enough + 1) / 2;
+        IF EXISTS (SELECT FROM raxx_detect.episodes_of(counting, rows.times, rows.entities, rows.keys, window_length, middle) e WHERE coalesce(upper(e.episode), 'infinity') > not_before) THEN
+            enough := middle;
+        ELSE
+            peak := middle - 1;
+        END IF;
+    END LOOP;
     IF peak > 0 THEN
-        at := (SELECT min(lower(e.episode)) FROM raxx_detect.episodes_of(counting, rows.times, rows.entities, rows.keys, window_length, peak) e);
+        at := (SELECT min(greatest(lower(e.episode), not_before)) FROM raxx_detect.episodes_of(counting, rows.times, rows.entities, rows.keys, window_length, peak) e
+               WHERE coalesce(upper(e.episode), 'infinity') > not_before);
     END IF;
 END $$;
-COMMENT ON FUNCTION raxx_detect.fullest_window(text, raxx_detect.rows_in_time, interval) IS 'The most that one window holds, and the end of the first window that holds so many; 0 and NULL without rows.';
+COMMENT ON FUNCTION raxx_detect.fullest_window(text, raxx_detect.rows_in_time, interval, timestamptz) IS
+'The most that one window holds that ends at not_before or later, and the end of the first window that holds so many; 0 and NULL if none holds a row.';
 
 CREATE FUNCTION raxx_detect.shortest_window(counting text, rows raxx_detect.rows_in_time, longest interval, threshold bigint) RETURNS interval
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -106,6 +121,7 @@ DECLARE
     rows raxx_detect.rows_in_time;
     fullest record;
     shortest interval;
+    bound_anew text := CASE WHEN binding.bound_at > finding.detected_at THEN ' (Its source has been bound anew since; these are the rows of what is bound now.)' ELSE '' END;
     from_time timestamptz := raxx_detect.before(lower(finding.episode), window_length);
     ends timestamptz := coalesce(upper(finding.episode), raxx_detect.known_to(rule, finding));
 BEGIN
@@ -116,22 +132,25 @@ BEGIN
     ELSE
         rows := raxx_detect.rows_measured(binding, m, from_time, ends);
     END IF;
-    fullest := raxx_detect.fullest_window(raxx_detect.counting_of(rule, m), rows, window_length);
+    fullest := raxx_detect.fullest_window(raxx_detect.counting_of(rule, m), rows, window_length, '-infinity');
     IF fullest.peak = 0 THEN
-        RETURN format('How close it was: the rows are no longer there, so only the finding tells: it would not have fired at a %s of %s.', CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, raxx_detect.in_figures(finding.observed + 1));
+        RETURN format('How close it was: %s, so only the finding tells: it would not have fired at a %s of %s.',
+            CASE WHEN row_security_active(binding.relation) THEN format('there are no rows of it that role "%s" may see', current_user) ELSE 'the rows are no longer there' END || bound_anew,
+            CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, raxx_detect.in_figures(finding.observed + 1));
     ELSIF fullest.peak < threshold THEN
-        RETURN format('How close it was: the rows that are there now would not show it any more: at most %s in %s, where the finding counted %s.', fullest.peak, raxx_detect.in_words(window_length), raxx_detect.in_figures(finding.observed));
+        RETURN format('How close it was: the rows that are there now would not show it any more: at most %s in %s, where the finding counted %s.%s', fullest.peak, raxx_detect.in_words(window_length), raxx_detect.in_figures(finding.observed), bound_anew);
     END IF;
     shortest := raxx_detect.shortest_window(raxx_detect.counting_of(rule, m), rows, window_length, threshold);
-    RETURN format('How close it was: %sit did fire %s%s.', CASE WHEN rule.method <> 'temporal_ordered' THEN format('it would not have fired at a %s of %s; ',
-                CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, fullest.peak + 1) ELSE '' END,
+    RETURN format('How close it was: %sit did fire %s%s.', CASE WHEN rule.method <> 'temporal_ordered' THEN format('%sit would not have fired at a %s of %s; ',
+                CASE WHEN jsonb_array_length(finding.evidence -> 'conditions') > 1 THEN 'by this condition alone ' ELSE '' END,
+                CASE finding.fired_by WHEN 'baseline' THEN 'limit' ELSE 'threshold' END, greatest(fullest.peak, finding.observed::bigint) + 1) ELSE '' END,
             CASE WHEN shortest <= interval '1 microsecond' THEN format('however short the window, since %s of them bear the same time', threshold)
                  ELSE format('from a window of just over %s on', raxx_detect.exactly(shortest - interval '1 microsecond')) END,
             CASE WHEN rows.is_cut THEN ', by the first 20000 of its rows' ELSE '' END
             || CASE WHEN finding.evidence ? 'share' OR finding.evidence -> 'baseline' ? 'share' THEN ', by the count alone' ELSE '' END)
         || format(' The fullest window ended at %s.', raxx_detect.time_in_words(fullest.at))
         || CASE WHEN fullest.peak <> finding.observed AND NOT rows.is_cut THEN format(' By the rows that are there now the most is %s, and not %s.', fullest.peak, raxx_detect.in_figures(finding.observed)) ELSE '' END
-        || CASE WHEN binding.bound_at > finding.detected_at THEN ' (Its source has been bound anew since; these are the rows of what is bound now.)' ELSE '' END;
+        || bound_anew;
 END $$;
 COMMENT ON FUNCTION raxx_detect.margin_of_burst(raxx_detect.rules, raxx_detect.source_bindings, raxx_detect.detection_findings) IS
 'From which threshold on a burst would have been none, and from which window on it is one: longer than the interval that is told, in which the threshold was reached.';
@@ -199,6 +218,7 @@ DECLARE
 BEGIN
     IF binding.source IS NOT NULL AND NOT conditions ?| '{rows_gone,mix,hour,day}' THEN
         BEGIN
+            PERFORM raxx_detect.require_sound(rule, binding);
             said := CASE WHEN rule.method IN ('velocity', 'spike', 'distinct', 'distinct + velocity', 'pattern', 'ratio', 'temporal', 'temporal_ordered') THEN raxx_detect.margin_of_burst(rule, binding, finding)
                          WHEN rule.method = 'gap' THEN raxx_detect.margin_of_gap(binding, finding)
                          WHEN rule.method = 'unmatched' THEN raxx_detect.margin_of_change(rule, finding) END;

@@ -51,10 +51,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE f.rule_id = rule.rule_id
       AND CASE WHEN rule.method IN ('gap', 'chain', 'ratio', 'benford', 'drift') THEN f.source = finding_at.source
                ELSE f.entity = raxx_detect.bounded_entity(raxx_detect.entity_beside_mix(rule, finding_at.entity)) OR f.entity = finding_at.entity END
-      AND f.episode && tstzrange(at, at + raxx_detect.reach_of(rule), '[]')
+      AND f.episode && tstzrange(raxx_detect.before(at, raxx_detect.reach_of(rule)), at + raxx_detect.reach_of(rule), '[]')
     ORDER BY f.episode @> at DESC, f.severity DESC, f.finding_id DESC LIMIT 1
 $$;
-COMMENT ON FUNCTION raxx_detect.finding_at(raxx_detect.rules, text, text, timestamptz) IS 'The finding that a moment belongs to: its episode holds the moment, or begins within a window after it. NULL if there is none.';
+COMMENT ON FUNCTION raxx_detect.finding_at(raxx_detect.rules, text, text, timestamptz) IS 'The finding that a moment belongs to: its episode holds the moment, or begins within a window after it, or has ended within one before. NULL if there is none.';
 
 -- ---- what kept it from judging --------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ BEGIN
         END LOOP;
     END IF;
     IF raxx_detect.has_table('silences') THEN
-        FOR x IN SELECT s.* FROM raxx_detect.silences s WHERE coalesce(s.rule_id = rule.rule_id, true) AND coalesce(s.entity = $2, true)
+        FOR x IN SELECT s.* FROM raxx_detect.silences s WHERE coalesce(s.rule_id = rule.rule_id, rule.allows_exceptions) AND coalesce(s.entity = $2, true)
                    AND tstzrange(s.starts_at, least(s.ended_at, s.until)) @> at ORDER BY s.silence_id LIMIT 3 LOOP
             said := said || format('Silence %s holds then (%s; by %s, until %s): what is found is written down, and not told before it ends.', x.silence_id, raxx_detect.plain(x.reason), raxx_detect.plain(x.created_by), raxx_detect.time_in_words(date_trunc('second', least(x.ended_at, x.until))));
         END LOOP;

@@ -53,17 +53,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.as_if_found(raxx_detect.rules, text, text, text) IS 'A finding that there is not, as far as raxx_detect.measure_of looks at it.';
 
-CREATE FUNCTION raxx_detect.near_in_words(counting text, unit text, rows raxx_detect.rows_in_time, window_length interval, limit_of bigint, limit_told text) RETURNS text
+CREATE FUNCTION raxx_detect.near_in_words(counting text, unit text, rows raxx_detect.rows_in_time, window_length interval, not_before timestamptz, limit_of bigint, limit_told text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    fullest record := raxx_detect.fullest_window(counting, rows, window_length);
+    fullest record := raxx_detect.fullest_window(counting, rows, window_length, not_before);
 BEGIN
     RETURN CASE WHEN fullest.peak = 0 THEN format('no %s at all around that time, against %s', unit, limit_told)
         ELSE format('at most %s %s in %s (the window up to %s), against %s', fullest.peak, unit, raxx_detect.in_words(window_length), raxx_detect.time_in_words(fullest.at), limit_told)
             || CASE WHEN limit_of IS NULL THEN '' WHEN fullest.peak >= limit_of THEN ': that would have been enough by the rows as they are now' ELSE format(': %s short of it', limit_of - fullest.peak) END
             || CASE WHEN rows.is_cut THEN '; of the first 20000 rows' ELSE '' END END;
 END $$;
-COMMENT ON FUNCTION raxx_detect.near_in_words(text, text, raxx_detect.rows_in_time, interval, bigint, text) IS 'The fullest window of some rows against a limit, in words.';
+COMMENT ON FUNCTION raxx_detect.near_in_words(text, text, raxx_detect.rows_in_time, interval, timestamptz, bigint, text) IS 'The fullest window of some rows against a limit, in words.';
 
 CREATE FUNCTION raxx_detect.burst_conditions(rule raxx_detect.rules, rows_called text, OUT unit text, OUT threshold bigint, OUT learns boolean)
 RETURNS SETOF record LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -100,7 +100,7 @@ BEGIN
                      ELSE raxx_detect.rows_measured(binding, m, from_time, at + window_length) END;
         any_rows := any_rows OR rows.times IS NOT NULL;
         l := CASE WHEN c.learns THEN raxx_detect.limit_at(rule, binding, entity, at, c.threshold) ELSE (entity, '-infinity', c.threshold, 'threshold', NULL)::raxx_detect.count_limit END;
-        said := said || raxx_detect.near_in_words(raxx_detect.counting_of(rule, m), c.unit, rows, window_length, l.threshold,
+        said := said || raxx_detect.near_in_words(raxx_detect.counting_of(rule, m), c.unit, rows, window_length, raxx_detect.before(at, window_length), l.threshold,
             CASE WHEN l.threshold IS NULL THEN 'no limit, since the baseline is not ready' ELSE raxx_detect.limit_in_words(rule, binding, l, at) END);
     END LOOP;
     IF rule.params ?| '{excluded_causes,deploy_margin}' THEN
@@ -129,10 +129,10 @@ DECLARE
     is_shape boolean := strpos(entity, '@') > 0;
     m raxx_detect.series_measure := raxx_detect.measure_of(rule, binding, raxx_detect.as_if_found(rule, binding.source, entity, 'sign-ups'));
     rows raxx_detect.rows_in_time := raxx_detect.rows_measured(binding, m, raxx_detect.before(at, 2 * window_length), at + window_length);
-    fullest record := raxx_detect.fullest_window('velocity', rows, window_length);
+    fullest record := raxx_detect.fullest_window('velocity', rows, window_length, raxx_detect.before(at, window_length));
     history record;
     number bigint;
-    said text := 'The nearest miss: ' || raxx_detect.near_in_words('velocity', 'sign-ups', rows, window_length, CASE WHEN NOT is_shape THEN threshold END, format('the threshold of %s', threshold));
+    said text := 'The nearest miss: ' || raxx_detect.near_in_words('velocity', 'sign-ups', rows, window_length, raxx_detect.before(at, window_length), CASE WHEN NOT is_shape THEN threshold END, format('the threshold of %s', threshold));
 BEGIN
     IF NOT is_shape AND EXISTS (SELECT FROM raxx_detect.free_mail_domains d WHERE d.domain = entity) THEN
         RETURN said || format('. But %s is a known free-mail provider (raxx_detect.free_mail_domains), where sharing the domain says nothing: the shapes of addresses are judged there, such as a9@%s.', raxx_detect.plain(entity), raxx_detect.plain(entity));
@@ -211,7 +211,7 @@ BEGIN
     IF by_clock THEN
         ends := lower(raxx_detect.point_at(rule, at));
     ELSE
-        fullest := raxx_detect.fullest_window('velocity', raxx_detect.rows_measured(binding, m, raxx_detect.before(at, 2 * window_length), at + window_length), window_length);
+        fullest := raxx_detect.fullest_window('velocity', raxx_detect.rows_measured(binding, m, raxx_detect.before(at, 2 * window_length), at + window_length), window_length, raxx_detect.before(at, window_length));
         ends := coalesce(fullest.at, at) + interval '1 microsecond';
     END IF;
     EXECUTE format('SELECT count(*) FILTER (WHERE t.%3$I::text COLLATE "C" = $3), count(*) FROM %2$s t WHERE t.%1$I >= raxx_detect.before($1, $2) AND t.%1$I < $1 AND t.%3$I IS NOT NULL',

@@ -50,6 +50,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'p
             ELSE to_jsonb(n.now::numeric * f) END AS given, f AS place) c
         WHERE c.given <> CASE m.type WHEN 'interval' THEN to_jsonb((n.now::interval)::text) ELSE to_jsonb(n.now::numeric) END
           AND (m.type = 'interval' OR (c.given #>> '{}')::float8 <= coalesce(m.maximum, 'infinity'))
+          AND (NOT rule.params ? 'steps' OR m.name <> 'threshold' OR (c.given #>> '{}')::float8 <= jsonb_array_length(rule.params -> 'steps'))
         ORDER BY p.number, c.given, c.place) g
     ORDER BY g.number, g.place
 $$;

@@ -408,7 +408,9 @@ BEGIN
         PERFORM raxx_detect.refuse(format('rule %s has findings', rule_id), format('They are %s.', findings),
             format('What was found is kept, and so is its rule: SELECT raxx_detect.disable(%L, ''why'').', rule_id), 'dependent_objects_still_exist');
     END IF;
-    DELETE FROM raxx_detect.detection_findings f WHERE f.rule_id = rule_id;
+    IF findings > 0 THEN  -- a shadow's
+        DELETE FROM raxx_detect.detection_findings f WHERE f.rule_id = rule_id;
+    END IF;
     DELETE FROM raxx_detect.fixtures f WHERE f.rule_id = rule_id;
     IF has_table_privilege('raxx_detect.rule_runs', 'DELETE') THEN  -- else they stay: they are records
         DELETE FROM raxx_detect.rule_runs u WHERE u.rule_id = rule_id;

@@ -53,7 +53,7 @@ BEGIN
     ELSIF given ~ E'[?]|\\\\[*?\\\\]' THEN
         PERFORM raxx_detect.not_here(rule_name, format('the ? or the escape in the value %s of field %s', left(given, 100), left(field, 100)),
             'Only * is known here. Select the rows in a view, bind it, and map the rule to it with "rows": "all".');
-    ELSIF jsonb_typeof(value) = 'string' AND lower(given) <> upper(given) AND NOT cased AND NOT 'cased' = ANY (modifiers) THEN
+    ELSIF jsonb_typeof(value) = 'string' AND given ~ E'[A-Za-z]|[^\\x01-\\x7f]' AND NOT cased AND NOT 'cased' = ANY (modifiers) THEN
         PERFORM raxx_detect.not_here(rule_name, format('the comparison of field %s with %s in upper and lower case alike', left(field, 100), left(given, 100)),
             'Patterns go by case here. If the field is always written like that, say so: the modifier |cased, or "cased": true in the mapping of the rule.');
     END IF;

@@ -207,6 +207,18 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.sigma_definition(jsonb, jsonb, jsonb, jsonb) IS
 'The definition of a rule that says what a Sigma correlation rule (document) says of the base rules among documents. sources: what stands for the events of a base rule, by its name, id or title: a source, or {"source", "fields": {"field": "role"}, "rows": "all" or {"role": "pattern"} in place of its detection, "cased": true if its values are always written as in the rule}. defaults: severity, category, escalation_owner, false_alarms_per_month. Errors: 0A000 what cannot be expressed, by name; 42704 a rule, source or role that is not there; 22023 what is no Sigma rule.';
 
+CREATE FUNCTION raxx_detect.check_sigma_rule_id(document jsonb, definition jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    other text := (SELECT r.title FROM raxx_detect.rules r WHERE r.rule_id = definition ->> 'rule_id' AND r.title <> definition ->> 'title');
+BEGIN
+    IF other IS NOT NULL AND definition ->> 'rule_id' IS DISTINCT FROM 'sigma_' || (document ->> 'name') THEN
+        PERFORM raxx_detect.refuse(format('Sigma rule %s would take the place of rule %s', raxx_detect.sigma_name(document), definition ->> 'rule_id'),
+            format('That one is called %s.', left(other, 200)), 'Give it a name of its own, of at most 44 small letters, digits and underscores.', 'duplicate_object');
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.check_sigma_rule_id(jsonb, jsonb) IS 'Raises 42710 if a Sigma rule, whose name or title was shortened to a rule_id, would take the place of a rule that is called otherwise.';
+
 CREATE FUNCTION raxx_detect.import_sigma(documents jsonb, sources jsonb DEFAULT '{}', defaults jsonb DEFAULT '{}', apply boolean DEFAULT false,
     OUT action text, OUT path text, OUT detail text)
 RETURNS SETOF record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -225,12 +237,19 @@ BEGIN
         PERFORM raxx_detect.refuse('documents must be Sigma rules, and sources a JSON object', format('They are %s and %s.', left(documents::text, 100), coalesce(left(sources::text, 100), 'NULL')),
             'An array of Sigma rules as JSON, and {"name of a base rule": "source"}. The command raxx-rules sigma reads YAML.');
     END IF;
+    SELECT k INTO unused FROM jsonb_object_keys(sources) k
+    WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(documents) d WHERE k IN (d ->> 'name', d ->> 'id', d ->> 'title')) ORDER BY k LIMIT 1;
+    IF unused IS NOT NULL THEN
+        PERFORM raxx_detect.refuse(format('sources names %s, which is none of the Sigma rules', left(unused, 100)), format('They are %s.',
+            left((SELECT string_agg(raxx_detect.sigma_name(d), ', ') FROM jsonb_array_elements(documents) d), 300)), 'Its keys are names, ids or titles of base rules.');
+    END IF;
     FOR document IN SELECT d FROM jsonb_array_elements(documents) WITH ORDINALITY x(d, n) ORDER BY n LOOP
         path := raxx_detect.sigma_name(document);
         BEGIN
             IF document ? 'correlation' THEN
                 definition := raxx_detect.sigma_definition(document, documents, sources, defaults);
                 path := 'rules/' || (definition ->> 'rule_id') || '.json';
+                PERFORM raxx_detect.check_sigma_rule_id(document, definition);
                 IF files ? path THEN
                     PERFORM raxx_detect.refuse(format('Sigma rule %s would be rule %s, and so would another', raxx_detect.sigma_name(document), definition ->> 'rule_id'),
                         'A rule_id is made of the name, or the title.', 'Give it a name of its own.', 'duplicate_object');

@@ -92,7 +92,7 @@ BEGIN
             'psql', raxx_detect.some_line(payload ->> 'psql', 2000), 'triage_psql', raxx_detect.some_line(payload ->> 'triage_psql', 2000))));
 END $$;
 COMMENT ON FUNCTION raxx_detect.ocsf(raxx_detect.detection_findings) IS
-'A finding as a Detection Finding of OCSF 1.3 (class 2004), as raxx-notify would send it now, with what people have made of it: acknowledged is In Progress, closed is Resolved. What OCSF has no place for is under unmapped.';
+'A finding as a Detection Finding of OCSF 1.3 (class 2004), as raxx-notify would send it now, with what people have made of it: acknowledged is In Progress while it lasts; closed is Resolved, and so is what is over. What OCSF has no place for is under unmapped.';
 
 CREATE VIEW raxx_detect.findings_ocsf AS
 SELECT f.finding_id, raxx_detect.ocsf(f) AS event, f.updated_at FROM raxx_detect.detection_findings f WHERE NOT raxx_detect.is_trial(f.rule_id);

@@ -1,6 +1,6 @@
 -- explain: every method's findings are explained with their numbers, and the margins are those that a naive computation has.
 BEGIN;
-SELECT plan(78);
+SELECT plan(81);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_min_messages = warning;
 
@@ -127,7 +127,7 @@ SELECT ok(pg_temp.page('at-once') LIKE '%Evidence now: Of the 4 rows of public.d
 DELETE FROM denials WHERE operator = 'at-once';
 SELECT ok(pg_temp.page('at-once') LIKE '%the rows are no longer there, so only the finding tells: it would not have fired at a threshold of 5.%', 'all have gone');
 UPDATE denials SET permission = 'area:read' WHERE operator = 'mallory' AND permission = 'area5:admin';
-SELECT ok(pg_temp.page('mallory') LIKE '%at a threshold of 6;%By the rows that are there now the most is 5, and not 6.%', 'the count is another one by now');
+SELECT ok(pg_temp.page('mallory') LIKE '%at a threshold of 7;%By the rows that are there now the most is 5, and not 6.%', 'the count is another one by now');
 
 -- Many rows: as many as are allowed are looked at.
 INSERT INTO signups (event_time, email, origin) SELECT '2024-03-08 10:00+00'::timestamptz + n * interval '1 millisecond', n || '@site.example', 'https://flood.example' FROM generate_series(1, 25000) n;
@@ -180,12 +180,17 @@ SELECT raxx_detect.silence('signup_waitlist_velocity_per_origin', 'https://party
 INSERT INTO signups (event_time, email, origin) SELECT now() - interval '1 minute' + n * interval '1 second', n || '@x.example', o FROM generate_series(1, 25) n CROSS JOIN unnest('{https://load.example,https://party.example,https://usual.example}'::text[]) o;
 SELECT raxx_detect.run('signup_waitlist_velocity_per_origin');
 SELECT ok(pg_temp.page('https://load.example') ~ 'Exceptions and silences: exception [0-9]+ \(our own load test; by .* UTC\) holds for this finding: it is on record, and not told\. Who was told: nobody\. An exception holds for it\.', 'an exception');
-SELECT ok(pg_temp.page('https://party.example') ~ 'Exceptions and silences: silence [0-9]+ \(launch party; by .* UTC\) holds messages about it back\. Who was told: .*: held back by silence [0-9]+\.', 'a silence');
+SELECT ok(pg_temp.page('https://party.example') ~ 'Exceptions and silences: silence [0-9]+ \(launch party; by .* UTC\) holds back what is new about it\. Who was told: .*: held back by silence [0-9]+\.', 'a silence');
 SELECT ok(pg_temp.page('https://usual.example') LIKE '%exceptions and silences were consulted, and none is about it.%', 'neither');
+SELECT raxx_detect.end_silence(raxx_detect.silence(NULL, NULL, now() + interval '1 hour', 'all quiet'), 'enough');
+SELECT ok(pg_temp.page('mallory') NOT LIKE '%all quiet%', 'a silence of all rules is none for a rule that allows none');
+SELECT ok(pg_temp.flat(raxx_detect.why_not('auth_rbac_denied_burst', 'nobody', now())) NOT LIKE '%all quiet%', 'nor for why_not');
 SELECT ok(pg_temp.flat(raxx_detect.why_not('signup_waitlist_velocity_per_origin', 'https://load.example', now())) ~ 'There is one: finding .*Who was told: nobody\. An exception holds for it\..*Exception [0-9]+ holds then \(our own load test', 'why_not: an exception');
 SELECT ok(pg_temp.flat(raxx_detect.why_not('signup_waitlist_velocity_per_origin', 'https://party.example', now())) ~ 'There is one: .*Silence [0-9]+ holds then \(launch party', 'why_not: a silence');
 SELECT raxx_detect.acknowledge(finding_id, 'looking'), raxx_detect.triage(finding_id, 'benign', E'known \x1b guests') FROM raxx_detect.detection_findings WHERE entity = 'https://usual.example';
 SELECT ok(pg_temp.page('https://usual.example') ~ 'People: closed as benign\. acknowledged at .* UTC by .* \(looking\); closed at .* UTC by .* as benign \(known guests\)\.', 'the history of triage');
+SELECT raxx_detect.reopen(finding_id) FROM raxx_detect.detection_findings WHERE entity = 'https://usual.example';
+SELECT ok(pg_temp.page('https://usual.example') LIKE '%People: it is open again. acknowledged at%; reopened at%', 'opened again');
 
 -- ---- hostile texts --------------------------------------------------------------------------------------------------------
 CREATE TEMP TABLE hostile (n int, operator text);

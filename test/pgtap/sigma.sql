@@ -1,7 +1,7 @@
 -- Sigma correlation rules: what each becomes, number by number; that its fixtures pass; that it finds what it says and not one less; and for
 -- everything that cannot be said here, an error that names it.
 BEGIN;
-SELECT plan(95);
+SELECT plan(98);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL intervalstyle = 'iso_8601';
 
@@ -148,6 +148,10 @@ INSERT INTO auth SELECT timestamptz '2026-06-04 17:00+00' + i * interval '1 minu
 INSERT INTO auth SELECT timestamptz '2026-06-04 18:00+00' + at, who, what, 'x', '203.0.113.9' FROM (VALUES
     ('in order', '0 min'::interval, 4625), ('in order', '1 min', 4648), ('in order', '2 min', 4720), ('not', '2 min', 4625), ('not', '1 min', 4624), ('not', '0 min', 4720),
     ('too slow', '0 min', 4625), ('too slow', '1 min', 4624), ('too slow', '15 min', 4720), ('at once', '3 min', 4720), ('at once', '3 min', 4625), ('at once', '3 min', 4624)) e(who, at, what);
+SELECT throws_ok($$SELECT * FROM raxx_detect.import_sigma(jsonb_build_array(pg_temp.base(), pg_temp.correlation('{"condition": {"gte": 500}}', '{"title": "Many failed: sign-ins!"}')), apply => true)$$, '42710',
+    'Sigma rule Many failed: sign-ins! would take the place of rule sigma_many_failed_sign_ins', 'another title does not take its place');
+SELECT is(string_agg(action, ', '), 'change', 'another version of it does') FROM raxx_detect.import_sigma(jsonb_build_array(pg_temp.base(), pg_temp.correlation('{"condition": {"gte": 11}}')));
+SELECT throws_ok($$SELECT * FROM raxx_detect.import_sigma(jsonb_build_array(pg_temp.base(), pg_temp.correlation()), '{"faled": "authentication"}')$$, '22023', 'sources names faled, which is none of the Sigma rules', 'a source for a rule that is not there');
 SELECT raxx_detect.run_all('2026-06-05 00:00+00');
 SELECT is(string_agg(format('%s: %s', rule_id, summary), E'\n' ORDER BY rule_id, entity), E'sigma_many_failed_sign_ins: ten: 10 sign-ins within 15 min (threshold 10)
 sigma_then_created: at once: 3 of 3 steps in order within 15 min (threshold 3)

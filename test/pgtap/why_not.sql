@@ -1,6 +1,6 @@
 -- why_not: why there is no finding: there is one, the time was not judged, the rule could not see, or it came only so near.
 BEGIN;
-SELECT plan(61);
+SELECT plan(63);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_min_messages = warning;
 
@@ -78,6 +78,8 @@ SELECT ok(pg_temp.why('signup_waitlist_velocity_per_origin', 'https://a.example'
 -- ---- there is one ---------------------------------------------------------------------------------------------------------
 SELECT ok(pg_temp.why('signup_waitlist_velocity_per_origin', 'https://a.example', '12:00:22') ~ 'There is one: finding [0-9]+ \(HIGH, cleared, triage new\), from 2024-03-05 12:00:20 UTC to .*SELECT raxx_detect\.explain\([0-9]+\) tells more\.', 'within its episode');
 SELECT ok(pg_temp.why('signup_waitlist_velocity_per_origin', 'https://a.example', '11:58') LIKE '%There is one: finding%', 'or a window before it');
+SELECT ok(pg_temp.why('signup_waitlist_velocity_per_origin', 'https://a.example', (upper(f.episode) + interval '1 minute')::text) LIKE '%There is one: finding%', 'or one after it')
+FROM raxx_detect.detection_findings f WHERE f.entity = 'https://a.example';
 SELECT ok(pg_temp.why('signup_waitlist_velocity_per_origin', 'https://a.example', '11:50') NOT LIKE '%There is one%', 'not long before');
 SELECT ok(pg_temp.why('signup_waitlist_velocity_per_origin', 'https://a.example', '12:00:22') LIKE '%Who was told: ops-mail%', 'and who was told');
 
@@ -194,5 +196,16 @@ SELECT ok(pg_temp.why('signup_waitlist_velocity_per_origin', 'https://b.example'
 RESET ROLE;
 ALTER TABLE signups RENAME COLUMN origin TO referer;
 SELECT ok(pg_temp.why('signup_waitlist_velocity_per_origin', 'https://b.example', '12:00') LIKE '%How near it came cannot be said: 42703: relation public.signups no longer has the column "origin"%', 'a migration');
+
+-- ---- the fullest window near a moment, against its definition: windows that end earlier do not count -------------------------------
+CREATE TEMP TABLE worlds AS
+SELECT s, counting, nb, ARRAY(SELECT '2024-03-05 12:00+00'::timestamptz + (hashint8extended(n, s) & 63) * interval '10 seconds' FROM generate_series(1, 20) n ORDER BY 1) AS times,
+       ARRAY(SELECT (hashint8extended(n, s + 1000) & 3)::text FROM generate_series(1, 20) n) AS keys
+FROM generate_series(1, 40) s CROSS JOIN unnest('{velocity,distinct}'::text[]) counting CROSS JOIN unnest('{-infinity,2024-03-05 12:05+00,2024-03-05 12:09:30+00,2024-03-05 12:20+00}'::timestamptz[]) nb;
+SELECT is(count(*), 0::bigint, 'fullest_window is the most of any window that ends at the moment or later')
+FROM worlds w CROSS JOIN LATERAL raxx_detect.fullest_window(w.counting, ROW(w.times, array_fill(''::text, '{20}'), w.keys, false)::raxx_detect.rows_in_time, '2 minutes', w.nb) f
+CROSS JOIN LATERAL (SELECT coalesce(max(c.n), 0) AS peak FROM (SELECT t FROM unnest(w.times) t WHERE t >= w.nb UNION SELECT w.nb WHERE isfinite(w.nb)) e(t)
+    CROSS JOIN LATERAL (SELECT CASE w.counting WHEN 'velocity' THEN count(*) ELSE count(DISTINCT r.k) END AS n FROM unnest(w.times, w.keys) r(at, k) WHERE r.at > e.t - interval '2 minutes' AND r.at <= e.t) c) naive
+WHERE f.peak <> naive.peak OR f.peak > 0 AND f.at < w.nb;
 SELECT * FROM finish();
 ROLLBACK;

@@ -189,6 +189,7 @@ SELECT refused($$ SELECT raxx_detect.disable('auth_rbac_denied_burst', '   ') $$
 SELECT refused($$ SELECT raxx_detect.set_params('rbac', '{"threshold": 3}') $$);
 SELECT refused($$ SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', NULL) $$);
 SELECT refused($$ SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '[]') $$);
+SELECT refused($$ SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '{"baseline_ready": "30 days"}') $$);
 SELECT refused($$ SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '"threshold"') $$);
 SELECT refused($$ SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', 'null') $$);
 SELECT refused($$ SELECT raxx_detect.set_params('signup_waitlist_velocity_per_origin', '{"treshold": 25}') $$);
