@@ -216,9 +216,12 @@ CREATE FUNCTION raxx_detect.set_params(rule_id text, params jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rule raxx_detect.rules := raxx_detect.find_rule(rule_id);
+    merged raxx_detect.rules := rule;
 BEGIN
     PERFORM raxx_detect.check_params(rule, params);
     PERFORM raxx_detect.check_params(rule.method, rule.params || params, rule.baseline_window);  -- they have to fit each other, too
+    merged.params := rule.params || params;
+    PERFORM raxx_detect.check_roles(merged, s) FROM unnest(rule.sources) s;
     UPDATE raxx_detect.rules r SET params = r.params || set_params.params,
         calibration = CASE WHEN r.params @> set_params.params THEN r.calibration END,
         calibrated_at = CASE WHEN r.params @> set_params.params THEN r.calibrated_at END
@@ -233,4 +236,4 @@ BEGIN
     RETURN rule.params || set_params.params;
 END $$;
 COMMENT ON FUNCTION raxx_detect.set_params(text, jsonb) IS
-'Changes the named parameters of a rule, from its next run on, and returns all of them. Where its baseline counts otherwise from then on (another window, entity, time zone), its days are read again. Errors: 42704 unknown rule, 22023 a parameter that the rule does not have, or a value that does not fit, or not the others; nothing changes then.';
+'Changes the named parameters of a rule, from its next run on, and returns all of them. Where its baseline counts otherwise from then on (another window, entity, time zone), its days are read again. Errors: 42704 unknown rule, or a role that its sources do not have, 22023 a parameter that the rule does not have, or a value that does not fit, or not the others; nothing changes then.';

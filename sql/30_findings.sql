@@ -138,6 +138,7 @@ DECLARE
     c raxx_detect.candidate;
     old raxx_detect.detection_findings;
     kept raxx_detect.detection_findings;
+    gone raxx_detect.detection_findings;
     seen bigint[] := '{}';
     condition text;
     ahead timestamptz;
@@ -167,7 +168,14 @@ BEGIN
             IF kept.finding_id IS NULL THEN
                 kept := old;
             ELSE
-                DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = old.finding_id;
+                -- Two become one. What somebody is at outlives what is new, and that what is closed; what is told outlives what an exception sets aside.
+                gone := old;
+                IF (old.exception_id IS NULL, array_position('{closed,new,acknowledged}'::text[], old.triage))
+                   > (kept.exception_id IS NULL, array_position('{closed,new,acknowledged}'::text[], kept.triage)) THEN
+                    gone := kept;
+                    kept := old;
+                END IF;
+                DELETE FROM raxx_detect.detection_findings f WHERE f.finding_id = gone.finding_id;
                 kept.updated_at := NULL;  -- is another than it was
             END IF;
         END LOOP;

@@ -125,10 +125,13 @@ BEGIN
     IF coalesce(reason, '') = '' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = what || ' needs a reason',
             DETAIL = 'The reason is empty.', HINT = 'Say why: it stays on record, and whoever reads it will ask.';
+    ELSIF length(reason) > 1000 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = what || ' needs a shorter reason',
+            DETAIL = format('It has %s characters.', length(reason)), HINT = 'At most 1000: put the rest where it can be read, and say where.';
     END IF;
     RETURN reason;
 END $$;
-COMMENT ON FUNCTION raxx_detect.require_reason(text, text) IS 'The reason without white space around it; raises 22023 if there is none.';
+COMMENT ON FUNCTION raxx_detect.require_reason(text, text) IS 'The reason without white space around it; raises 22023 if there is none, or one of more than 1000 characters.';
 
 CREATE FUNCTION raxx_detect.approve(rule_id text, reason text, until timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -224,7 +224,7 @@ BEGIN
     IF NEW.exception_id IS NOT NULL THEN
         RETURN NULL;
     ELSIF OLD.exception_id IS NOT NULL THEN
-        IF NEW.triage <> 'closed' OR NEW.severity > OLD.severity THEN
+        IF NEW.triage <> 'closed' OR NEW.severity > OLD.severity OR NEW.severity > raxx_detect.severity_when_closed(NEW.finding_id) THEN
             PERFORM raxx_detect.deliver_by_routes(NEW, 'fired', NULL, format('exception %s has ended', OLD.exception_id));
         END IF;
     ELSIF NEW.severity > OLD.severity THEN

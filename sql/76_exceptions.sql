@@ -6,7 +6,7 @@
 CREATE FUNCTION raxx_detect.guard_exceptions() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF raxx_detect.is_restoring(TG_RELID) THEN
+    IF TG_OP = 'INSERT' AND raxx_detect.is_restoring(TG_RELID) THEN
         RETURN NEW;
     ELSIF TG_OP = 'INSERT' THEN
         PERFORM raxx_detect.check_allows_exceptions(NEW.rule_id, 'exceptions');

@@ -5,7 +5,7 @@
 CREATE FUNCTION raxx_detect.guard_silences() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF raxx_detect.is_restoring(TG_RELID) THEN
+    IF TG_OP = 'INSERT' AND raxx_detect.is_restoring(TG_RELID) THEN
         RETURN NEW;
     ELSIF TG_OP = 'INSERT' THEN
         IF NEW.rule_id IS NOT NULL THEN
@@ -119,6 +119,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.tell_held_back(raxx_detect.detection_findings, bigint) IS 'Tells of a finding, as it is now, what silences have held back.';
 
+CREATE FUNCTION raxx_detect.tell_held_back_withdrawal(finding_id bigint) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    -- Whoever had heard of it hears that it is withdrawn; its text is in the message that was held back.
+    UPDATE raxx_detect.deliveries d SET state = CASE d.mode WHEN 'digest' THEN 'held' ELSE 'pending' END,
+        deadline = CASE WHEN d.mode <> 'digest' THEN raxx_detect.deadline_of(d.severity) END
+    WHERE d.finding_id = $1 AND d.state = 'silenced' AND d.ended_at IS NULL AND d.event = 'withdrawn'
+      AND EXISTS (SELECT FROM raxx_detect.deliveries t WHERE t.finding_id = $1 AND t.channel = d.channel AND t.state IN ('delivered', 'sending', 'bundled'));
+    UPDATE raxx_detect.deliveries d SET ended_at = clock_timestamp() WHERE d.finding_id = $1 AND d.state = 'silenced' AND d.ended_at IS NULL
+$$;
+COMMENT ON FUNCTION raxx_detect.tell_held_back_withdrawal(bigint) IS 'Tells, after a silence, of a finding that was withdrawn while it held.';
+
 CREATE FUNCTION raxx_detect.tell_after_silences() RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -134,6 +145,10 @@ BEGIN
         PERFORM FROM raxx_detect.deliveries d WHERE d.delivery_id = over.first AND d.state = 'silenced' AND d.ended_at IS NULL FOR UPDATE SKIP LOCKED;
         CONTINUE WHEN NOT FOUND;
         finding := (SELECT f FROM raxx_detect.detection_findings f WHERE f.finding_id = over.finding_id);
+        IF finding.finding_id IS NULL THEN
+            PERFORM raxx_detect.tell_held_back_withdrawal(over.finding_id);
+            CONTINUE;
+        END IF;
         CONTINUE WHEN raxx_detect.silence_of(finding.rule_id, finding.entity) IS NOT NULL;
         IF finding.exception_id IS NULL AND (finding.triage <> 'closed' OR raxx_detect.rose_after_closing(finding.finding_id)) THEN
             PERFORM raxx_detect.tell_held_back(finding, over.silence_id);

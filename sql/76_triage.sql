@@ -5,6 +5,7 @@ CREATE TABLE raxx_detect.finding_actions (
     finding_id bigint NOT NULL,
     action text NOT NULL CHECK (action IN ('acknowledged', 'closed', 'reopened')),
     disposition text,
+    severity raxx_detect.severity,
     note text CHECK (length(note) <= 4000),
     acted_by name NOT NULL DEFAULT session_user,
     acted_at timestamptz NOT NULL DEFAULT now()
@@ -12,6 +13,7 @@ CREATE TABLE raxx_detect.finding_actions (
 CREATE INDEX finding_actions_by_finding ON raxx_detect.finding_actions (finding_id, action_id);
 CREATE INDEX finding_actions_by_time ON raxx_detect.finding_actions (acted_at);
 COMMENT ON TABLE raxx_detect.finding_actions IS 'The history of triage, one row for each time that somebody acted on a finding, also by an UPDATE of raxx_detect.detection_findings. Nobody changes or deletes rows; it outlives findings that are withdrawn.';
+COMMENT ON COLUMN raxx_detect.finding_actions.severity IS 'How severe the finding was then.';
 COMMENT ON COLUMN raxx_detect.finding_actions.acted_by IS 'Who had logged in, whatever role it was done as.';
 
 CREATE FUNCTION raxx_detect.guard_actions() RETURNS trigger
@@ -23,6 +25,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'raxx_detect.finding_actions is written by the triage of a finding alone',
             DETAIL = format('INSERT by %s.', session_user), HINT = 'Call raxx_detect.acknowledge, raxx_detect.triage or raxx_detect.reopen.';
     END IF;
+    NEW.severity := (SELECT f.severity FROM raxx_detect.detection_findings f WHERE f.finding_id = NEW.finding_id);
     NEW.acted_by := session_user;
     NEW.acted_at := now();
     RETURN NEW;
@@ -46,6 +49,12 @@ CREATE TRIGGER record_triage AFTER UPDATE OF triage, disposition, note ON raxx_d
 WHEN (NEW.triage <> 'new' OR (OLD.triage, OLD.disposition, OLD.note) IS DISTINCT FROM (NEW.triage, NEW.disposition, NEW.note))
 EXECUTE FUNCTION raxx_detect.record_triage();
 COMMENT ON TRIGGER record_triage ON raxx_detect.detection_findings IS 'Writes the history of triage.';
+
+CREATE FUNCTION raxx_detect.severity_when_closed(finding_id bigint) RETURNS raxx_detect.severity
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT a.severity FROM raxx_detect.finding_actions a WHERE a.finding_id = $1 AND a.action = 'closed' ORDER BY a.action_id DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION raxx_detect.severity_when_closed(bigint) IS 'How severe a finding was when it was last closed; NULL if it never was.';
 
 CREATE FUNCTION raxx_detect.find_finding(finding_id bigint, note text) RETURNS raxx_detect.detection_findings
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

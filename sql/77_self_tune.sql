@@ -33,6 +33,22 @@ CREATE TABLE raxx_detect.downgrades (
 COMMENT ON TABLE raxx_detect.downgrades IS 'When findings of a rule, of one severity, were told one severity lower, and why: from began_at to until, or to ended_at, when somebody took it back.';
 COMMENT ON COLUMN raxx_detect.downgrades.firings IS 'How many findings had been passed over.';
 
+CREATE FUNCTION raxx_detect.guard_downgrades() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF OLD.ended_at IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'a downgrade that was taken back stays so',
+            DETAIL = format('It is downgrade %s, taken back by %s.', OLD.downgrade_id, OLD.ended_by), HINT = 'See raxx_detect.downgrades.';
+    END IF;
+    IF NEW.ended_at IS NOT NULL THEN
+        NEW.ended_by := session_user;
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION raxx_detect.guard_downgrades() IS 'Trigger: who takes a downgrade back is what the server knows; raises 42501 for one that was taken back already.';
+CREATE TRIGGER guard_downgrades BEFORE UPDATE ON raxx_detect.downgrades FOR EACH ROW EXECUTE FUNCTION raxx_detect.guard_downgrades();
+COMMENT ON TRIGGER guard_downgrades ON raxx_detect.downgrades IS 'Keeps the record of downgrades true.';
+
 CREATE FUNCTION raxx_detect.may_be_downgraded(rule raxx_detect.rules) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

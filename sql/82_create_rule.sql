@@ -85,6 +85,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.fits_definition(text, jsonb) IS 'Whether a value is of a type of raxx_detect.definition_keys(); params and fixtures are looked into elsewhere.';
 
+CREATE FUNCTION raxx_detect.check_roles(rule raxx_detect.rules, source text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    role text;
+BEGIN
+    FOREACH role IN ARRAY raxx_detect.named_roles(rule) LOOP
+        IF NOT EXISTS (SELECT FROM raxx_detect.source_roles r WHERE r.source = source AND r.role = role) THEN
+            PERFORM raxx_detect.refuse(format('source %s has no role %L', source, left(role, 100)),
+                format('Its roles are %s.', (SELECT string_agg(r.role, ', ' ORDER BY r.position) FROM raxx_detect.source_roles r WHERE r.source = source)),
+                'The nearest are ' || raxx_detect.nearest(role, ARRAY(SELECT r.role FROM raxx_detect.source_roles r WHERE r.source = source)) || '.',
+                'undefined_object');
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION raxx_detect.check_roles(raxx_detect.rules, text) IS 'Raises 42704 if a rule''s parameters name a role that a source does not have.';
+
 CREATE FUNCTION raxx_detect.check_params(method text, params jsonb, baseline_window interval) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -120,6 +137,9 @@ BEGIN
     ELSIF params ? 'filter' AND (baseline_window IS NOT NULL OR params ?| '{mix_window,excluded_causes,deploy_margin}') THEN
         PERFORM raxx_detect.refuse('a rule with a filter counts by its threshold alone', 'It has a baseline, a mix or causes that are excluded, too; these know of no filter.',
             'Bind a view that holds only the rows that count.');
+    ELSIF (params ->> 'business_from')::time >= (params ->> 'business_to')::time THEN
+        PERFORM raxx_detect.refuse('business hours end before they begin', format('They are from %s to %s.', params ->> 'business_from', params ->> 'business_to'),
+            'Hours that cross midnight are not known: from 00:00 to 24:00 is all day.');
     ELSIF (params ->> 'baseline_ready')::interval > baseline_window THEN
         PERFORM raxx_detect.refuse('baseline_ready is longer than the baseline_window', format('They are %s and %s.', params ->> 'baseline_ready', baseline_window),
             'A baseline of so many days would never be ready.');
@@ -148,14 +168,7 @@ BEGIN
         PERFORM raxx_detect.refuse('method drift judges statement_samples only', format('The source is %s.', rule.sources[1]), 'For any other number, take method quantile.');
     END IF;
     FOREACH source IN ARRAY rule.sources LOOP
-        FOREACH role IN ARRAY raxx_detect.named_roles(rule) LOOP
-            IF NOT EXISTS (SELECT FROM raxx_detect.source_roles r WHERE r.source = source AND r.role = role) THEN
-                PERFORM raxx_detect.refuse(format('source %s has no role %L', source, left(role, 100)),
-                    format('Its roles are %s.', (SELECT string_agg(r.role, ', ' ORDER BY r.position) FROM raxx_detect.source_roles r WHERE r.source = source)),
-                    'The nearest are ' || raxx_detect.nearest(role, ARRAY(SELECT r.role FROM raxx_detect.source_roles r WHERE r.source = source)) || '.',
-                    'undefined_object');
-            END IF;
-        END LOOP;
+        PERFORM raxx_detect.check_roles(rule, source);
         IF rule.method IN ('quantile', 'benford') AND NOT EXISTS (
                 SELECT FROM raxx_detect.source_roles r WHERE r.source = source AND r.role = rule.params ->> 'value'
                 AND r.type = ANY ('{bigint,float8,numeric}'::regtype[])) THEN

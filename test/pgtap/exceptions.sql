@@ -1,7 +1,7 @@
 -- Exceptions: an entity that is known is found as ever, and set aside: counted, listed, left out of baselines, but not told and not open; until the
 -- exception ends. All is one transaction, in which now() stands still: time goes by in that exceptions are moved (pg_temp.shift).
 BEGIN;
-SELECT plan(67);
+SELECT plan(69);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -123,6 +123,16 @@ SELECT is(pg_temp.error_parts(format('SELECT raxx_detect.end_exception(%s, ''aga
 SELECT raxx_detect.tell_what_lasts();
 SELECT is((SELECT count(*) FROM pg_temp.told), 1::bigint, 'what lasts is told, and what ended before it is not');
 SELECT is(array_agg(exception_id IS NOT NULL ORDER BY lower(episode)), '{t,f}', 'that stays set aside') FROM raxx_detect.detection_findings;
+-- Closed, and grown worse, while it held: the rise speaks up when it ends.
+SELECT pg_temp.fresh();
+CREATE TEMP TABLE worse_x AS SELECT raxx_detect.add_exception('signup_waitlist_velocity_per_origin', 'a', 'r', now() + interval '1 day') AS id;
+CREATE TEMP TABLE worse_f AS SELECT pg_temp.find('high', 'a') AS id;
+SELECT raxx_detect.triage(id, 'benign') FROM worse_f;
+SELECT pg_temp.change(id, 'severity = ''critical''') FROM worse_f;
+SELECT is_empty('SELECT FROM pg_temp.told', 'what is closed, excepted, and worse by now is not told while the exception holds');
+SELECT pg_temp.shift(id, now(), now() - interval '1 hour') FROM worse_x;
+SELECT raxx_detect.tell_what_lasts();
+SELECT isnt_empty('SELECT FROM pg_temp.told, worse_f WHERE finding_id = worse_f.id', 'but when it ends');
 -- Closed meanwhile, cleared meanwhile, and another exception that goes on.
 SELECT pg_temp.fresh();
 CREATE TEMP TABLE x3 AS SELECT raxx_detect.add_exception('signup_waitlist_velocity_per_origin', 'a', 'r', now() + interval '1 day') AS a, raxx_detect.add_exception('signup_waitlist_velocity_per_origin', 'b', 'r', now() + interval '1 day') AS b,

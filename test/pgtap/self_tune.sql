@@ -1,7 +1,7 @@
 -- Self-tuning: what counts as passed over, to the microsecond; each thing that speaks against a downgrade, shown to be all that does; the ways of
 -- somebody who makes noise first; and what a downgrade does to routes, for how long, and how it is taken back.
 BEGIN;
-SELECT plan(92);
+SELECT plan(93);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -209,6 +209,7 @@ SELECT is(raxx_detect.undo_downgrade('signup_waitlist_velocity_per_origin', 'the
 SELECT is(raxx_detect.told_severity('signup_waitlist_velocity_per_origin', 'high'), 'high'::raxx_detect.severity, 'at once');
 SELECT is((ended_by, end_reason), (session_user::name, 'they were real'::text), 'it says who, and why') FROM raxx_detect.downgrades;
 SELECT is_empty($$SELECT raxx_detect.self_tune()$$, 'and it is not made again for the same findings');
+SELECT throws_ok($$UPDATE raxx_detect.downgrades SET ended_at = NULL, ended_by = NULL, end_reason = NULL$$, '42501', 'a downgrade that was taken back stays so', 'nor is it put back by hand');
 SELECT throws_ok($$SELECT raxx_detect.undo_downgrade('signup_waitlist_velocity_per_origin', 'x')$$, '42704', 'rule signup_waitlist_velocity_per_origin is not told lower', 'there is nothing more to take back');
 SELECT throws_ok($$SELECT raxx_detect.self_tune('infinity')$$, '22023', NULL, 'no time');
 

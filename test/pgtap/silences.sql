@@ -1,7 +1,7 @@
 -- Silences: who is not told of what, and until when; that what is held back is kept, counted and told when it still matters; and that nothing
 -- is invisible. All is one transaction, in which now() stands still: time goes by in that silences are moved (pg_temp.shift).
 BEGIN;
-SELECT plan(80);
+SELECT plan(84);
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL client_min_messages = error;
 
@@ -275,6 +275,22 @@ SET LOCAL check_function_bodies = off;
 INSERT INTO raxx_detect.silences (rule_id, until, reason, created_by, created_at, starts_at) VALUES ('gone', '2020-01-02', '', 'nobody', '2020-01-01', '2020-01-01');
 SET LOCAL check_function_bodies = on;
 SELECT is((created_by::text COLLATE "default", created_at), ('nobody'::text, '2020-01-01'::timestamptz), 'but in a dump') FROM raxx_detect.silences ORDER BY silence_id DESC LIMIT 1;
+-- Whoever may restore a dump may not change a silence either.
+SET LOCAL check_function_bodies = off;
+SELECT is(pg_temp.error_parts('UPDATE raxx_detect.silences SET created_by = ''bob'''), '42501 with detail and hint', 'not even as a dump is restored');
+SET LOCAL check_function_bodies = on;
+-- Withdrawn under a silence: whoever had heard of it hears that, whatever other silences hold.
+SELECT pg_temp.fresh();
+CREATE TEMP TABLE w AS SELECT pg_temp.find('high', 'heard') AS heard, pg_temp.find('high', 'unheard') AS unheard;
+DELETE FROM raxx_detect.deliveries d USING w WHERE d.finding_id = w.unheard;
+UPDATE raxx_detect.deliveries SET state = 'delivered', ended_at = now();
+CREATE TEMP TABLE ws AS SELECT raxx_detect.silence(NULL, NULL, now() + interval '1 hour', 'r') AS id, raxx_detect.silence(NULL, 'somebody else', now() + interval '1 hour', 'r') AS other;
+DELETE FROM raxx_detect.detection_findings f USING w WHERE f.finding_id IN (w.heard, w.unheard);
+SELECT is((SELECT count(*) FROM raxx_detect.deliveries WHERE event = 'withdrawn' AND state <> 'silenced'), 0::bigint, 'a withdrawal is held back, too');
+SELECT pg_temp.shift(id, now()) FROM ws;
+SELECT raxx_detect.tell_what_lasts();
+SELECT is(array_agg(DISTINCT d.state), '{pending}', 'and told when the silence is over') FROM raxx_detect.deliveries d, w WHERE d.finding_id = w.heard AND d.event = 'withdrawn';
+SELECT is((SELECT count(*) FROM raxx_detect.deliveries WHERE state = 'silenced' AND ended_at IS NULL), 0::bigint, 'nothing is held back for ever');
 SELECT pg_temp.fresh();
 SELECT raxx_detect.silence(NULL, NULL, now() + interval '1 hour', 'r');
 SELECT pg_temp.find('low', 'l');
