@@ -32,7 +32,7 @@ SELECT is(r.outcome, 'dormant', 'an entity without a column') FROM pg_temp.look(
 SELECT is(detail, 'no column plays the role route of source rbac_denials: SELECT raxx_detect.bind_source(''rbac_denials'', ''public.broken'', '
     '''{"route": "your_column", "operator": "operator", "event_time": "event_time", "permission": "permission"}'')', 'is named')
 FROM raxx_detect.rule_runs WHERE rule_id = 'auth_rbac_denied_burst' ORDER BY run_id DESC LIMIT 1;
-SELECT raxx_detect.set_params('auth_rbac_denied_burst', '{"entity": "operater"}');
+UPDATE raxx_detect.rules SET params = params || '{"entity": "operater"}' WHERE rule_id = 'auth_rbac_denied_burst';
 SELECT is(r.detail, 'source rbac_denials has no role operater, which the parameters of auth_rbac_denied_burst name: '
     'see raxx_detect.source_contracts and raxx_detect.set_params', 'as is a role that there is not') FROM pg_temp.look('auth_rbac_denied_burst', '12:12') r;
 SELECT raxx_detect.set_params('auth_rbac_denied_burst', '{"entity": "operator"}');
