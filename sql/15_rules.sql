@@ -219,7 +219,7 @@ DECLARE
     merged raxx_detect.rules := rule;
 BEGIN
     PERFORM raxx_detect.check_params(rule, params);
-    PERFORM raxx_detect.check_params(rule.method, rule.params || params, rule.baseline_window);  -- they have to fit each other, too
+    PERFORM raxx_detect.check_fit(rule.method, rule.params || params, rule.baseline_window);  -- they have to fit each other, too
     merged.params := rule.params || params;
     PERFORM raxx_detect.check_roles(merged, s) FROM unnest(rule.sources) s;
     UPDATE raxx_detect.rules r SET params = r.params || set_params.params,

@@ -289,7 +289,7 @@ DECLARE
 BEGIN
     PERFORM raxx_detect.check_stretch(from_time, to_time);
     PERFORM raxx_detect.check_params(rule, params);
-    PERFORM raxx_detect.check_params(rule.method, rule.params || params, rule.baseline_window);
+    PERFORM raxx_detect.check_fit(rule.method, rule.params || params, rule.baseline_window);
     IF coalesce(at_most, 0) < 1 OR lead_in < '0' OR lead_in > interval '400 days' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'at_most or lead_in is out of range',
             DETAIL = format('They are %s and %s.', coalesce(at_most::text, 'NULL'), coalesce(lead_in::text, 'NULL')),

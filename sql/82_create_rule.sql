@@ -102,6 +102,29 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_roles(raxx_detect.rules, text) IS 'Raises 42704 if a rule''s parameters name a role that a source does not have.';
 
+CREATE FUNCTION raxx_detect.check_fit(method text, params jsonb, baseline_window interval) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF params ->> 'season' NOT IN ('none', 'hour_of_week') THEN
+        PERFORM raxx_detect.refuse('parameter season is neither none nor hour_of_week', format('The value is %s.', left(params ->> 'season', 100)),
+            'hour_of_week goes by the hour of the week; none does not.');
+    ELSIF method LIKE 'temporal%' AND (jsonb_array_length(params -> 'steps') NOT BETWEEN 2 AND 32
+            OR (params ->> 'threshold')::bigint > jsonb_array_length(params -> 'steps')) THEN
+        PERFORM raxx_detect.refuse(format('method %s needs from 2 to 32 steps, and at least as many as its threshold', method),
+            format('There are %s.', jsonb_array_length(params -> 'steps')), 'One step alone is method velocity.');
+    ELSIF params ? 'filter' AND (baseline_window IS NOT NULL OR params ?| '{mix_window,excluded_causes,deploy_margin}') THEN
+        PERFORM raxx_detect.refuse('a rule with a filter counts by its threshold alone', 'It has a baseline, a mix or causes that are excluded, too; these know of no filter.',
+            'Bind a view that holds only the rows that count.');
+    ELSIF (params ->> 'business_from')::time >= (params ->> 'business_to')::time THEN
+        PERFORM raxx_detect.refuse('business hours end before they begin', format('They are from %s to %s.', params ->> 'business_from', params ->> 'business_to'),
+            'Hours that cross midnight are not known: from 00:00 to 24:00 is all day.');
+    ELSIF (params ->> 'baseline_ready')::interval > baseline_window THEN
+        PERFORM raxx_detect.refuse('baseline_ready is longer than the baseline_window', format('They are %s and %s.', params ->> 'baseline_ready', baseline_window),
+            'A baseline of so many days would never be ready.');
+    END IF;
+END $$;
+COMMENT ON FUNCTION raxx_detect.check_fit(text, jsonb, interval) IS 'Raises 22023 unless the parameters of a method fit each other, and the baseline.';
+
 CREATE FUNCTION raxx_detect.check_params(method text, params jsonb, baseline_window interval) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -127,26 +150,10 @@ BEGIN
                 format('It is needed %s.', parameter.needed), format('%s Type %s.', parameter.meaning, parameter.type));
         END IF;
     END LOOP;
-    IF params ->> 'season' NOT IN ('none', 'hour_of_week') THEN
-        PERFORM raxx_detect.refuse('parameter season is neither none nor hour_of_week', format('The value is %s.', left(params ->> 'season', 100)),
-            'hour_of_week goes by the hour of the week; none does not.');
-    ELSIF method LIKE 'temporal%' AND (jsonb_array_length(params -> 'steps') NOT BETWEEN 2 AND 32
-            OR (params ->> 'threshold')::bigint > jsonb_array_length(params -> 'steps')) THEN
-        PERFORM raxx_detect.refuse(format('method %s needs from 2 to 32 steps, and at least as many as its threshold', method),
-            format('There are %s.', jsonb_array_length(params -> 'steps')), 'One step alone is method velocity.');
-    ELSIF params ? 'filter' AND (baseline_window IS NOT NULL OR params ?| '{mix_window,excluded_causes,deploy_margin}') THEN
-        PERFORM raxx_detect.refuse('a rule with a filter counts by its threshold alone', 'It has a baseline, a mix or causes that are excluded, too; these know of no filter.',
-            'Bind a view that holds only the rows that count.');
-    ELSIF (params ->> 'business_from')::time >= (params ->> 'business_to')::time THEN
-        PERFORM raxx_detect.refuse('business hours end before they begin', format('They are from %s to %s.', params ->> 'business_from', params ->> 'business_to'),
-            'Hours that cross midnight are not known: from 00:00 to 24:00 is all day.');
-    ELSIF (params ->> 'baseline_ready')::interval > baseline_window THEN
-        PERFORM raxx_detect.refuse('baseline_ready is longer than the baseline_window', format('They are %s and %s.', params ->> 'baseline_ready', baseline_window),
-            'A baseline of so many days would never be ready.');
-    END IF;
+    PERFORM raxx_detect.check_fit(method, params, baseline_window);
 END $$;
 COMMENT ON FUNCTION raxx_detect.check_params(text, jsonb, interval) IS
-'Raises 22023 unless these are parameters of the method, of the right types and within their limits, and none that it needs is missing.';
+'Raises 22023 unless these are parameters of the method, of the right types and within their limits, that fit each other, and none that it needs is missing.';
 
 CREATE FUNCTION raxx_detect.check_sources(rule raxx_detect.rules) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
