@@ -46,7 +46,7 @@ END $$;
 COMMENT ON FUNCTION raxx_detect.record_triage() IS 'Trigger: keeps what people do about a finding.';
 -- The engine never names these columns; whoever does has acted, also if all is as it was.
 CREATE TRIGGER record_triage AFTER UPDATE OF triage, disposition, note ON raxx_detect.detection_findings FOR EACH ROW
-WHEN (NEW.triage <> 'new' OR (OLD.triage, OLD.disposition, OLD.note) IS DISTINCT FROM (NEW.triage, NEW.disposition, NEW.note))
+WHEN (NEW.triage <> 'new' OR OLD.triage IS DISTINCT FROM NEW.triage OR OLD.disposition IS DISTINCT FROM NEW.disposition OR OLD.note IS DISTINCT FROM NEW.note)
 EXECUTE FUNCTION raxx_detect.record_triage();
 COMMENT ON TRIGGER record_triage ON raxx_detect.detection_findings IS 'Writes the history of triage.';
 
