@@ -63,7 +63,7 @@ DECLARE
 BEGIN
     IF finding.finding_id IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('unknown finding %s', coalesce(finding_id::text, 'NULL')),
-            DETAIL = 'It may have been withdrawn, or become part of an earlier finding of the same entity.',
+            DETAIL = 'It may have been withdrawn, or become part of another finding of the same entity.',
             HINT = 'Findings are listed in raxx_detect.detection_findings.';
     ELSIF length(note) > 4000 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a note has at most 4000 characters',
